@@ -1,0 +1,43 @@
+# The one entry point: `make help`. Everything it makes lies in this checkout (.tools, .venv, .local) or in uv's and pip's caches.
+UV_VERSION := 0.13.9
+PYTHON ?= python3
+UV := .tools/uv/bin/uv
+RUN := $(UV) run --frozen
+export UV_PROJECT_ENVIRONMENT := .venv
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test check format bench chaos compose-test clean
+
+help: ## Show this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+$(UV):
+	$(PYTHON) -m venv .tools/uv
+	.tools/uv/bin/pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
+
+.venv/.synced: $(UV) uv.lock pyproject.toml shared/pyproject.toml services/poller/pyproject.toml services/decryptor/pyproject.toml services/loader/pyproject.toml cli/pyproject.toml
+	$(UV) sync --frozen
+	@touch $@
+
+setup: .venv/.synced ## Install uv and the workspace inside this checkout
+
+demo: setup ## Carry real files from S3 into PostgreSQL on this machine (KEEP=1 leaves the stack up)
+	$(RUN) hikyaku demo $(if $(KEEP),--keep,)
+
+test: setup ## Run all tests: unit, and integration on a real LocalStack, PostgreSQL and Redis
+	$(RUN) pytest $(ARGS)
+
+check: setup ## Lint, format, types, template: what the hook and CI run too
+	$(RUN) ruff check
+	$(RUN) ruff format --check
+	$(RUN) mypy
+	$(RUN) cfn-lint aws/stack.yaml
+	$(UV) lock --check
+
+format: setup ## Format the code and mend what the linter can
+	$(RUN) ruff check --fix
+	$(RUN) ruff format
+
+clean: ## Stop the local stack and remove what the targets made
+	@if [ -x .venv/bin/hikyaku ]; then .venv/bin/hikyaku local down --clean; fi
+	rm -rf .venv .tools .mypy_cache .ruff_cache .pytest_cache .coverage

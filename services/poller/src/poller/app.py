@@ -1,0 +1,48 @@
+"""Wires the poller: one function builds everything from the settings."""
+
+import time
+from dataclasses import dataclass
+from typing import Any
+
+from celery import Celery
+from redis import Redis
+
+from poller import sqs
+from poller.courier import Courier
+from poller.pipeline import Pipeline
+from poller.settings import PollerSettings
+from shared import celery_app
+from shared.contract import QueueName, SettledParcel, TaskName, settle_queue
+
+
+@dataclass(frozen=True, slots=True)
+class Poller:
+    """The Celery app that consumes this instance's settle queue, and the courier that it reports to."""
+
+    app: Celery
+    courier: Courier
+
+
+def bootstrap(settings: PollerSettings) -> Poller:
+    """Build the poller; nothing connects yet."""
+    app = celery_app.build(QueueName.SETTLE, settings, queue=settle_queue(settings.instance))
+    client = sqs.connect(settings.receive_wait)
+    queue = sqs.IngestQueue(client, settings.queue_url, settings.dlq_url, settings.visibility_timeout)
+    broker = Redis.from_url(
+        settings.redis_url.get_secret_value(),
+        socket_timeout=celery_app.CONNECT_TIMEOUT_S,
+        socket_connect_timeout=celery_app.CONNECT_TIMEOUT_S,
+    )
+    courier = Courier(settings, queue, Pipeline(app, settings.instance), broker, time.monotonic)
+    _register(app, courier)
+    return Poller(app, courier)
+
+
+def _register(app: Celery, courier: Courier) -> None:
+    @app.task(name=TaskName.SETTLE)
+    def settle(parcel: dict[str, Any]) -> None:
+        courier.settle(SettledParcel.read(parcel))
+
+    @app.task(name=TaskName.SETTLE_FAILED)
+    def settle_failed(message_ids: list[str]) -> None:
+        courier.settle_failed(message_ids)

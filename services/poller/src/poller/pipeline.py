@@ -1,0 +1,74 @@
+"""Submits parcels to the line: chain(decrypt → load → settle), with an errback on every signature."""
+
+from collections.abc import Iterable, Iterator
+from uuid import uuid4
+
+from celery import Celery, chain
+from celery.canvas import Signature
+from kombu.exceptions import OperationalError
+
+from poller.in_flight import Held
+from shared.contract import FileRef, Parcel, QueueName, TaskName, settle_queue
+
+BROKER_ERRORS = (OperationalError, ConnectionError, TimeoutError)
+"""What submitting raises while Redis is away."""
+LONGEST_LABEL = 200
+
+
+def parcels(held: Iterable[Held], max_files: int, max_bytes: int) -> Iterator[list[Held]]:
+    """Group messages so that small files share a chain.
+
+    A message that SQS hands out again, or that is tried again, travels alone: should its file crash the workers, it burns
+    nobody else's attempts.
+    """
+    group: list[Held] = []
+    for each in held:
+        alone = each.message.receive_count > 1 or each.retries > 0 or each.size > max_bytes
+        if alone:
+            yield [each]
+            continue
+        count, size = sum(len(h.files) for h in group), sum(h.size for h in group)
+        if group and (count + len(each.files) > max_files or size + each.size > max_bytes):
+            yield group
+            group = []
+        group.append(each)
+    if group:
+        yield group
+
+
+class Pipeline:
+    """The way into the line for one poller."""
+
+    def __init__(self, app: Celery, instance: str) -> None:
+        self._app = app
+        self._settle_queue = settle_queue(instance)
+
+    def submit(self, group: list[Held]) -> str:
+        """Put one parcel on its way; returns its id.
+
+        Raises:
+            BROKER_ERRORS: Redis is away. The parcel may or may not have been queued; submitting it again is harmless.
+        """
+        files = tuple(file for held in group for file in held.unsettled)
+        parcel = Parcel(parcel_id=uuid4().hex[:12], files=files)
+        message_ids = sorted({file.message_id for file in files})
+        label = _label(files)
+        links = (
+            self._signature(TaskName.DECRYPT, QueueName.DECRYPT, label, message_ids, parcel.dump()),
+            self._signature(TaskName.LOAD, QueueName.LOAD, label, message_ids),
+            self._signature(TaskName.SETTLE, self._settle_queue, label, message_ids),
+        )
+        chain(*links, app=self._app).apply_async()
+        return parcel.parcel_id
+
+    def _signature(self, task: TaskName, queue: str, label: str, message_ids: list[str], *args: object) -> Signature:
+        # The label is what a person reads in Flower. `.set` on each link: options of a chain reach only its first task.
+        errback = self._app.signature(TaskName.SETTLE_FAILED, args=[message_ids], immutable=True, queue=self._settle_queue)
+        link = self._app.signature(task, args=args, queue=queue, argsrepr=label, kwargsrepr="")
+        link.on_error(errback)
+        return link
+
+
+def _label(files: tuple[FileRef, ...]) -> str:
+    more = f" (+{len(files) - 1} more)" if len(files) > 1 else ""
+    return ascii(files[0].key)[:LONGEST_LABEL] + more

@@ -1,0 +1,32 @@
+"""Settings of the poller."""
+
+from pydantic import Field
+
+from shared.settings import CommonSettings
+
+MIB = 1024 * 1024
+
+
+class PollerSettings(CommonSettings):
+    """One queue, its dead-letter queue, the bucket whose events are ours, and how much may be under way at once."""
+
+    queue_url: str
+    dlq_url: str
+    bucket: str
+    """Events of any other bucket are foreign: forged or misrouted, never followed."""
+    visibility_timeout: int = Field(default=120, ge=10, le=43200)
+    """Seconds until SQS hands a message on when this poller dies. Short, because the heartbeat extends it."""
+    receive_wait: int = Field(default=20, ge=0, le=20)
+    """Seconds of SQS long polling; 20 is the most, and the cheapest."""
+    max_in_flight: int = Field(default=64, ge=1, le=10_000)
+    """Messages held at once."""
+    max_in_flight_bytes: int = Field(default=2048 * MIB, ge=1)
+    """Ciphertext bytes in the pipeline at once: bounds the spool. A single larger file still travels, alone."""
+    parcel_max_files: int = Field(default=10, ge=1, le=100)
+    """Small files that share one chain."""
+    parcel_max_bytes: int = Field(default=8 * MIB, ge=1)
+    """A file above it travels alone; parcels of small ones stay below it."""
+    task_deadline: int = Field(default=600, ge=30)
+    """Seconds after which a silent chain is given up and its messages return to SQS, plus a second per 2 MB of the parcel."""
+    drain_timeout: int = Field(default=20, ge=0)
+    """Seconds that SIGTERM leaves the held files to finish before they are handed back."""

@@ -1,0 +1,137 @@
+"""The ingest queue and its dead-letter queue, as few calls as their batches allow (Amazon SQS API Reference)."""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import boto3
+from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError
+
+from shared.errors import ErrorCode
+from shared.logging import get_logger
+
+if TYPE_CHECKING:
+    from types_boto3_sqs import SQSClient
+
+SQS_ERRORS = (BotoCoreError, ClientError)
+"""What a call raises while SQS is away or says no."""
+BATCH = 10
+LONGEST_ATTRIBUTE = 1024
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One received message. `receive_count` is how often SQS has handed it out."""
+
+    message_id: str
+    receipt_handle: str
+    body: str
+    receive_count: int
+
+
+@dataclass(frozen=True, slots=True)
+class DeadLetter:
+    """A message on its way to the dead-letter queue, with what an operator needs to know about it."""
+
+    body: str
+    error_code: ErrorCode
+    error: str
+
+
+def connect(receive_wait: int) -> "SQSClient":
+    """An SQS client whose read timeout leaves room for the long poll; credentials and endpoint by the standard AWS settings."""
+    config = Config(connect_timeout=5, read_timeout=receive_wait + 15, retries={"mode": "standard", "max_attempts": 3})
+    return boto3.client("sqs", config=config)
+
+
+class IngestQueue:
+    """The two queues of one line."""
+
+    def __init__(self, client: "SQSClient", queue_url: str, dlq_url: str, visibility_timeout: int) -> None:
+        self._client = client
+        self._queue_url = queue_url
+        self._dlq_url = dlq_url
+        self._visibility_timeout = visibility_timeout
+
+    def receive(self, most: int, wait: int) -> list[Message]:
+        """Up to `most` messages, waiting up to `wait` seconds for the first."""
+        answer = self._client.receive_message(
+            QueueUrl=self._queue_url,
+            MaxNumberOfMessages=min(most, BATCH),
+            WaitTimeSeconds=wait,
+            VisibilityTimeout=self._visibility_timeout,
+            MessageSystemAttributeNames=["ApproximateReceiveCount"],
+        )
+        return [
+            Message(
+                message_id=m["MessageId"],
+                receipt_handle=m["ReceiptHandle"],
+                body=m["Body"],
+                receive_count=int(m.get("Attributes", {}).get("ApproximateReceiveCount", "1")),
+            )
+            for m in answer.get("Messages", [])
+        ]
+
+    def extend(self, receipts: dict[str, str]) -> set[str]:
+        """Keep messages (id → receipt handle) in flight for another visibility timeout; returns the ids that SQS refused."""
+        return self._change_visibility(receipts, self._visibility_timeout)
+
+    def release(self, receipts: dict[str, str]) -> set[str]:
+        """Give messages back at once; returns the ids that SQS refused (those come back by themselves)."""
+        return self._change_visibility(receipts, 0)
+
+    def _change_visibility(self, receipts: dict[str, str], seconds: int) -> set[str]:
+        def call(batch: Sequence[tuple[str, str]]) -> Any:
+            return self._client.change_message_visibility_batch(
+                QueueUrl=self._queue_url,
+                Entries=[{"Id": str(n), "ReceiptHandle": handle, "VisibilityTimeout": seconds} for n, (_, handle) in enumerate(batch)],
+            )
+
+        return self._in_batches(receipts, call, "change_visibility")
+
+    def delete(self, receipts: dict[str, str]) -> set[str]:
+        """Delete messages; returns the ids that SQS refused (they are redelivered, and the ledger says that they are done)."""
+
+        def call(batch: Sequence[tuple[str, str]]) -> Any:
+            return self._client.delete_message_batch(
+                QueueUrl=self._queue_url,
+                Entries=[{"Id": str(n), "ReceiptHandle": handle} for n, (_, handle) in enumerate(batch)],
+            )
+
+        return self._in_batches(receipts, call, "delete")
+
+    def _in_batches(self, receipts: dict[str, str], call: Callable[[Sequence[tuple[str, str]]], Any], action: str) -> set[str]:
+        refused: set[str] = set()
+        for batch in _batches(receipts.items()):
+            for failure in call(batch).get("Failed", []):
+                message_id = batch[int(failure["Id"])][0]
+                refused.add(message_id)
+                get_logger().warning("sqs_refused", action=action, message_id=message_id, reason=failure.get("Code"))
+        return refused
+
+    def dead_letter(self, letter: DeadLetter) -> None:
+        """Put a copy of a message in the dead-letter queue, its error in the attributes `error_code` and `error`."""
+        self._client.send_message(
+            QueueUrl=self._dlq_url,
+            MessageBody=letter.body,
+            MessageAttributes={
+                "error_code": {"DataType": "String", "StringValue": str(letter.error_code)},
+                "error": {"DataType": "String", "StringValue": _attribute(letter.error)},
+            },
+        )
+
+
+def _attribute(text: str) -> str:
+    """Text that SQS takes as an attribute: not empty, bounded, without control characters."""
+    printable = "".join(c if c.isprintable() else "�" for c in text)
+    return printable[:LONGEST_ATTRIBUTE] or "-"
+
+
+def _batches(items: Iterable[T]) -> Iterator[list[T]]:
+    rest = iter(items)
+    while batch := list(islice(rest, BATCH)):
+        yield batch

@@ -1,0 +1,124 @@
+"""Runs the courier's rounds in three threads until told to stop: receive, keep, and the Celery worker that settles."""
+
+import random
+import threading
+from collections.abc import Callable
+
+from celery.worker import WorkController, state
+
+from poller.app import Poller
+from poller.sqs import SQS_ERRORS
+from shared import health
+from shared.logging import get_logger
+from shared.settings import CommonSettings
+
+KEEP_INTERVAL_S = 2.0
+LONGEST_BACKOFF_S = 30.0
+IDLE_CHECK_S = 1.0
+
+
+class Rounds:
+    """The poller's threads. A thread that dies of a bug takes the process with it: the supervisor starts a clean one."""
+
+    def __init__(self, poller: Poller, settings: CommonSettings) -> None:
+        self._poller = poller
+        self._settings = settings
+        self.stopping = threading.Event()
+        """No more receiving."""
+        self._ended = threading.Event()
+        """No more keeping."""
+        self._dead = threading.Event()
+        self._receiver = self._thread("receive", self._receive)
+        self._keeper = self._thread("keep", self._keep)
+        self._settler = self._thread("settle", self._settle)
+
+    def run(self, drain_timeout: float) -> bool:
+        """Work until `stopping` is set or a thread dies, then drain and hand back. Returns whether all ended well."""
+        for thread in (self._settler, self._keeper, self._receiver):
+            thread.start()
+        while not self.stopping.is_set() and not self._dead.is_set():
+            self.stopping.wait(IDLE_CHECK_S)
+        self._stop(drain_timeout)
+        return not self._dead.is_set()
+
+    def _stop(self, drain_timeout: float) -> None:
+        courier = self._poller.courier
+        self.stopping.set()
+        courier.room.set()
+        get_logger().info("stopping", action="stop", in_flight=len(courier.in_flight))
+        # A long poll can't be cut off: a message handed to a closed connection would be lost for a visibility timeout.
+        self._receiver.join()
+        self._drain(drain_timeout)
+        self._ended.set()
+        courier.wake.set()
+        self._keeper.join()
+        courier.hand_back()
+        courier.flush()
+        state.should_stop = 0  # type: ignore[assignment]  # celery.worker.state: an exit code, or None
+        self._settler.join(timeout=5)
+
+    def _drain(self, timeout: float) -> None:
+        waited = 0.0
+        while len(self._poller.courier.in_flight) and waited < timeout and not self._dead.is_set():
+            self._poller.courier.room.wait(IDLE_CHECK_S)
+            self._poller.courier.room.clear()
+            waited += IDLE_CHECK_S
+
+    def _thread(self, name: str, target: Callable[[], None]) -> threading.Thread:
+        def guarded() -> None:
+            try:
+                target()
+            except Exception:  # noqa: BLE001 - whatever it is: logged, and the process ends
+                get_logger().exception("thread_died", action=name)
+                self._dead.set()
+
+        return threading.Thread(target=guarded, name=name, daemon=True)
+
+    def _receive(self) -> None:
+        courier, failures = self._poller.courier, 0
+        while not self.stopping.is_set():
+            if not courier.broker_up.wait(IDLE_CHECK_S):
+                continue
+            courier.room.clear()
+            try:
+                received = courier.receive()
+            except SQS_ERRORS as error:
+                failures += 1
+                self._wait_out("receive", error, failures)
+                continue
+            failures = 0
+            if not received and courier.is_full:
+                courier.room.wait(IDLE_CHECK_S)
+
+    def _keep(self) -> None:
+        courier, failures = self._poller.courier, 0
+        while not self._ended.is_set():
+            courier.wake.wait(KEEP_INTERVAL_S)
+            courier.wake.clear()
+            try:
+                courier.keep()
+            except SQS_ERRORS as error:
+                failures += 1
+                self._wait_out("keep", error, failures)
+                continue
+            failures = 0
+            health.touch(self._settings.health_file)
+
+    def _wait_out(self, action: str, error: Exception, failures: int) -> None:
+        """Exponential backoff with full jitter, cut short by the end."""
+        pause = random.uniform(0.1, min(2.0**failures, LONGEST_BACKOFF_S))  # noqa: S311 - jitter is no secret
+        get_logger().warning("sqs_away", action=action, reason=type(error).__name__, pause_s=round(pause, 1))
+        (self._ended if action == "keep" else self.stopping).wait(pause)
+
+    def _settle(self) -> None:
+        """An unmanaged worker (no signal handlers, no pool): settling is a note in memory, done in the consumer's own loop."""
+        worker = WorkController(
+            app=self._poller.app,
+            hostname=f"poller@{self._settings.instance}",
+            pool_cls="solo",
+            concurrency=1,
+            loglevel=self._settings.log_level,
+            without_gossip=True,
+            without_mingle=True,
+        )
+        worker.start()

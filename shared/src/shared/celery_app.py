@@ -1,0 +1,93 @@
+"""The one Celery configuration. Delivery is at least once on purpose: the ledger makes repeats harmless."""
+
+from typing import Any
+
+from celery import Celery, signals
+from kombu import Queue
+
+from shared import health
+from shared.contract import QueueName
+from shared.lease import Lease
+from shared.settings import CommonSettings
+
+CONNECT_TIMEOUT_S = 5
+SOCKET_TIMEOUT_S = 30
+"""Without a socket timeout a publish to a Redis that stopped answering hangs for ever."""
+SOFT_SHUTDOWN_S = 30
+
+
+def build(role: QueueName, settings: CommonSettings, *, queue: str | None = None, time_limit: int | None = None) -> Celery:
+    """A Celery app for one role.
+
+    Args:
+        role: whose `unacked` keys it uses: each role has its own, so that a Redis ACL can part them.
+        settings: for the broker's address and the instance's name.
+        queue: what a worker of this app consumes, the role's own queue unless told.
+        time_limit: hard limit of a task in seconds.
+    """
+    app = Celery(f"hikyaku.{role}", set_as_current=False)
+    app.conf.update(
+        broker_url=settings.redis_url.get_secret_value(),
+        broker_transport_options=_transport(role, settings.broker_visibility_timeout),
+        broker_connection_retry_on_startup=True,
+        broker_connection_max_retries=None,
+        task_queues=[Queue(queue or str(role))],
+        task_default_queue=queue or str(role),
+        task_serializer="json",
+        accept_content=["json"],
+        result_backend=None,
+        task_ignore_result=True,
+        task_acks_late=True,
+        task_reject_on_worker_lost=True,
+        task_retry_on_worker_lost=True,
+        task_acks_on_failure=True,
+        task_acks_on_timeout=True,
+        task_time_limit=time_limit,
+        worker_prefetch_multiplier=1,
+        worker_send_task_events=True,
+        task_send_sent_event=True,
+        worker_hijack_root_logger=False,
+        worker_soft_shutdown_timeout=SOFT_SHUTDOWN_S,
+        worker_cancel_long_running_tasks_on_connection_loss=False,
+        enable_utc=True,
+    )
+    app.steps["consumer"].add(Lease)
+    _touch_health(settings)
+    return app
+
+
+def _transport(role: QueueName, visibility_timeout: int) -> dict[str, Any]:
+    return {
+        "visibility_timeout": visibility_timeout,
+        "unacked_key": f"unacked.{role}",
+        "unacked_index_key": f"unacked.{role}.index",
+        "unacked_mutex_key": f"unacked.{role}.mutex",
+        # Sweep for a dead worker's tasks every 10 s.
+        "unacked_restore_interval": 10,
+        "unacked_restore_throttle": 1,
+        "socket_connect_timeout": CONNECT_TIMEOUT_S,
+        "socket_timeout": SOCKET_TIMEOUT_S,
+        "socket_keepalive": True,
+        "health_check_interval": 25,
+        "global_keyprefix": "",
+    }
+
+
+def _touch_health(settings: CommonSettings) -> None:
+    def beat(**_: Any) -> None:
+        health.touch(settings.health_file)
+
+    signals.heartbeat_sent.connect(beat, weak=False)
+
+
+def worker_arguments(name: str, settings: CommonSettings, concurrency: int) -> list[str]:
+    """Command line of a prefork worker whose main process is the calling one."""
+    return [
+        "worker",
+        f"--hostname={name}@{settings.instance}",
+        f"--loglevel={settings.log_level}",
+        f"--concurrency={concurrency}",
+        "--pool=prefork",
+        "--without-gossip",
+        "--without-mingle",
+    ]

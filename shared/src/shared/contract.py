@@ -1,0 +1,172 @@
+"""What travels between the services: task names, queue names, and frozen payloads.
+
+How a payload may change while messages are in flight: add a field with a default, never rename or remove one, never give an
+old name a new meaning. Unknown fields are ignored, so that an older service understands a newer one. Where that is not
+enough, raise `PAYLOAD_VERSION`: a service that meets a newer version than its own refuses the task (`UnknownPayloadError`),
+the errback hands the message back, and SQS redelivers it to whoever understands it.
+
+Payloads carry references, never secrets, row data or receipt handles: they are shown in Flower and may be logged.
+A parcel carries several files, so that many small ones share the cost of one chain.
+"""
+
+import hashlib
+from enum import StrEnum
+from typing import Any, Self
+
+from pydantic import BaseModel, ConfigDict
+
+from shared.errors import CourierError, ErrorCode, Rejected
+
+PAYLOAD_VERSION = 1
+
+
+class TaskName(StrEnum):
+    """Every Celery task of the line. Services call one another by these names only."""
+
+    DECRYPT = "decryptor.decrypt"
+    LOAD = "loader.load"
+    SETTLE = "poller.settle"
+    SETTLE_FAILED = "poller.settle_failed"
+
+
+class QueueName(StrEnum):
+    """The Redis lists that tasks wait in. `SETTLE` is a prefix: each poller consumes its own, see `settle_queue`."""
+
+    DECRYPT = "decrypt"
+    LOAD = "load"
+    SETTLE = "settle"
+
+
+def settle_queue(instance: str) -> str:
+    """Name of the queue that the poller called `instance` consumes: receipt handles never leave its memory."""
+    return f"{QueueName.SETTLE}.{instance}"
+
+
+class UnknownPayloadError(Exception):
+    """The payload is of a newer version than this service understands."""
+
+
+class Payload(BaseModel):
+    """Base of everything that travels: frozen, tolerant of fields that a newer sender added."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    v: int = PAYLOAD_VERSION
+
+    @classmethod
+    def read(cls, data: dict[str, Any]) -> Self:
+        """Parse what arrived as a task's argument.
+
+        Raises:
+            UnknownPayloadError: it is of a newer version.
+            pydantic.ValidationError: it is not such a payload at all (a bug, not a user's mistake).
+        """
+        if data.get("v", PAYLOAD_VERSION) > PAYLOAD_VERSION:
+            raise UnknownPayloadError(f"payload version {data['v']} is newer than {PAYLOAD_VERSION}: upgrade this service")
+        return cls.model_validate(data)
+
+    def dump(self) -> dict[str, Any]:
+        """The JSON-ready form that `read` takes back."""
+        return self.model_dump(mode="json")
+
+
+class FileRef(Payload):
+    """One object version, as its event announced it, and the SQS message that announced it."""
+
+    bucket: str
+    key: str
+    version_id: str
+    """The S3 version; `etag:<etag>` in a bucket without versioning, so that new content is a new identity there too."""
+    etag: str = ""
+    size: int
+    """Bytes of ciphertext, from the event."""
+    sequencer: str = ""
+    """Orders the events of one key: right-pad the shorter with zeros, compare as text (Amazon S3 User Guide, event message structure)."""
+    event_time: str
+    """ISO 8601, when S3 created the object."""
+    received_at: str
+    """ISO 8601, when the poller received the message."""
+    message_id: str
+    attempt: int = 1
+    """How often SQS has handed out this message (ApproximateReceiveCount)."""
+
+    @property
+    def file_id(self) -> str:
+        """Short stable id of (bucket, key, version_id): names the spool file and joins the log lines of all services."""
+        identity = f"{self.bucket}\0{self.key}\0{self.version_id}"
+        return hashlib.sha256(identity.encode()).hexdigest()[:24]
+
+    @property
+    def s3_version_id(self) -> str | None:
+        """The version to ask S3 for; None in a bucket without versioning."""
+        return None if self.version_id.startswith("etag:") else self.version_id
+
+
+class Problem(Payload):
+    """Why a file was not decrypted or not loaded; `retry` tells whether the world may heal."""
+
+    error_code: ErrorCode
+    message: str
+    retry: bool
+
+    @classmethod
+    def of(cls, error: CourierError) -> Self:
+        """The travelling form of an expected failure."""
+        return cls(error_code=error.error_code, message=error.message, retry=not isinstance(error, Rejected))
+
+
+class Parcel(Payload):
+    """Argument of decrypt: the files of one chain."""
+
+    parcel_id: str
+    files: tuple[FileRef, ...]
+
+
+class Decrypted(Payload):
+    """What the decryptor found out about one file. With a `problem` there is nothing in the spool."""
+
+    file: FileRef
+    sha256: str | None = None
+    """Hex SHA-256 of the ciphertext as received."""
+    signer: str | None = None
+    recipient_identity: str | None = None
+    """Name of the identity file that opened it."""
+    problem: Problem | None = None
+
+
+class DecryptedParcel(Payload):
+    """Argument of load."""
+
+    parcel_id: str
+    items: tuple[Decrypted, ...]
+
+
+class Verdict(StrEnum):
+    """What an outcome means for the SQS message."""
+
+    DONE = "done"
+    """Final and in the ledger: delete the message."""
+    REJECTED = "rejected"
+    """Final and in the ledger: hand the message to the dead-letter queue, then delete it."""
+    RETRY = "retry"
+    """Transient: try again, the message stays."""
+
+
+class Settlement(Payload):
+    """What became of one file, for the poller that holds its message."""
+
+    message_id: str
+    file_id: str
+    """`FileRef.file_id`: one message may announce several files."""
+    verdict: Verdict
+    status: str
+    """The ledger's status: loaded, duplicate, superseded, tested, rejected or failed."""
+    error_code: ErrorCode | None = None
+    error: str | None = None
+
+
+class SettledParcel(Payload):
+    """Argument of settle."""
+
+    parcel_id: str
+    settlements: tuple[Settlement, ...]

@@ -1,0 +1,71 @@
+"""One log line per step, with the same keys everywhere: JSON in containers, readable on a terminal.
+
+Every unit of work logs `action`, `file` (its id), `dataset`, `message_id`, `duration_s`. Row data, secrets and receipt
+handles are never logged.
+"""
+
+import logging
+import sys
+from typing import Any, Literal
+
+import structlog
+from celery.signals import setup_logging
+from structlog.typing import Processor
+
+QUIET = (
+    "celery.app.trace",
+    "celery.worker.strategy",
+    "botocore",
+    "boto3",
+    "urllib3",
+    "kombu",
+    "amqp",
+    "tornado.access",
+)
+"""Loggers whose everyday lines would bury ours; their warnings still show."""
+
+
+def configure(service: str, instance: str, log_format: Literal["auto", "json", "console"], level: str) -> None:
+    """Send structlog and the standard library's logging through one formatter to stderr, and keep Celery from replacing it."""
+    shared: list[Processor] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.stdlib.add_log_level,
+        structlog.stdlib.PositionalArgumentsFormatter(),
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        structlog.processors.StackInfoRenderer(),
+    ]
+    structlog.configure(
+        processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        wrapper_class=structlog.stdlib.BoundLogger,
+        cache_logger_on_first_use=True,
+    )
+    structlog.contextvars.bind_contextvars(service=service, instance=instance)
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(_formatter(log_format, shared))
+    logging.basicConfig(handlers=[handler], level=level, force=True)
+    for name in QUIET:
+        logging.getLogger(name).setLevel(logging.WARNING)
+    setup_logging.connect(_leave_it, weak=False)
+
+
+def _leave_it(**_: Any) -> None:
+    """A receiver of Celery's setup_logging signal: while there is one, Celery leaves logging alone."""
+
+
+def _formatter(log_format: str, shared: list[Processor]) -> logging.Formatter:
+    pretty = log_format == "console" or (log_format == "auto" and sys.stderr.isatty())
+    renderer: list[Processor] = (
+        [structlog.dev.ConsoleRenderer()]
+        if pretty
+        else [structlog.processors.format_exc_info, structlog.processors.JSONRenderer(ensure_ascii=False)]
+    )
+    return structlog.stdlib.ProcessorFormatter(
+        foreign_pre_chain=shared, processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *renderer]
+    )
+
+
+def get_logger() -> structlog.stdlib.BoundLogger:
+    """The one logger; bind what is known of the file before the work starts."""
+    logger: structlog.stdlib.BoundLogger = structlog.get_logger("hikyaku")
+    return logger

@@ -1,0 +1,100 @@
+"""Settings of every service: environment variables `HIKYAKU_*`, or `HIKYAKU_*_FILE` naming a file that holds the value.
+
+A secret is best given as a file (docker compose secrets, systemd credentials): an environment is readable in /proc and in
+`docker inspect`. All problems are named at once, and a process with wrong settings exits with 2, as shells and systemd expect.
+"""
+
+import os
+import socket
+import sys
+from pathlib import Path
+from typing import Any, Literal, NoReturn, TypeVar
+
+from pydantic import Field, SecretStr, ValidationError
+from pydantic.fields import FieldInfo
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+
+PREFIX = "HIKYAKU_"
+
+
+class SecretFiles(PydanticBaseSettingsSource):
+    """Reads the setting X from the file that `HIKYAKU_X_FILE` names, without its last line break."""
+
+    def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[Any, str, bool]:  # noqa: ARG002 - the base class's signature
+        """Value of one setting, None where no file is named.
+
+        Raises:
+            OSError: the file can't be read.
+        """
+        path = os.environ.get(f"{PREFIX}{field_name.upper()}_FILE")
+        return (Path(path).read_text(encoding="utf-8").rstrip("\r\n") if path else None), field_name, False
+
+    def __call__(self) -> dict[str, Any]:
+        """Every setting that is given as a file."""
+        found = {name: self.get_field_value(field, name)[0] for name, field in self.settings_cls.model_fields.items()}
+        return {name: value for name, value in found.items() if value is not None}
+
+
+class CommonSettings(BaseSettings):
+    """What every service reads."""
+
+    model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, hide_input_in_errors=True, env_ignore_empty=True)
+
+    redis_url: SecretStr
+    """redis:// or rediss:// URL with this service's own user."""
+    instance: str = Field(default_factory=socket.gethostname, pattern=r"^[A-Za-z0-9_.-]{1,64}$")
+    """Names this process among others of its kind: in logs, in Flower, and (a poller) in its settle queue's name."""
+    log_format: Literal["auto", "json", "console"] = "auto"
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+    health_file: Path | None = None
+    """Touched while the process is alive; `python -m shared.health` tells whether it is fresh."""
+    broker_visibility_timeout: int = Field(default=60, ge=10)
+    """Seconds after which Redis hands a dead worker's task to another. A live worker renews its own, see `shared.lease`."""
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - the base class\'s signature
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - likewise
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """The environment wins over files; nothing else is read."""
+        return init_settings, env_settings, SecretFiles(settings_cls)
+
+
+class WorkerSettings(CommonSettings):
+    """What the decryptor and the loader read, as Celery workers that share the spool."""
+
+    concurrency: int = Field(default=2, ge=1, le=64)
+    """Files worked on at once: processes, since decryption and COPY each keep one core busy."""
+    task_time_limit: int = Field(default=4 * 3600, ge=60)
+    """Seconds after which a task is killed, whatever it does."""
+    spool_dir: Path
+    """Where decrypted files wait for the loader: a tmpfs that only these two services see."""
+    datasets: Path
+    """datasets.toml. It need not exist: without an entry, a dataset goes to the table of its name."""
+
+
+S = TypeVar("S", bound=CommonSettings)
+
+
+def load(settings_class: type[S]) -> S:
+    """Read the settings, or name all their problems on stderr and exit with 2."""
+    try:
+        return settings_class()
+    except ValidationError as error:
+        fail([f"{PREFIX}{'.'.join(map(str, e['loc'])).upper()}: {_reason(e['type'], e['msg'])}" for e in error.errors()])
+    except OSError as error:
+        fail([f"{error.filename}: {error.strerror}"])
+
+
+def _reason(kind: str, message: str) -> str:
+    return "is not set" if kind == "missing" else message
+
+
+def fail(problems: list[str]) -> NoReturn:
+    """Name the problems for a person and exit with 2."""
+    sys.stderr.write("\n".join(["hikyaku: the settings are wrong:", *(f"  {problem}" for problem in problems), ""]))
+    raise SystemExit(2)

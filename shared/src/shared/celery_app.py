@@ -83,6 +83,7 @@ def _touch_health(settings: CommonSettings) -> None:
 def worker_arguments(name: str, settings: CommonSettings, concurrency: int) -> list[str]:
     """Command line of a prefork worker whose main process is the calling one."""
     return [
+        "--quiet",
         "worker",
         f"--hostname={name}@{settings.instance}",
         f"--loglevel={settings.log_level}",

@@ -56,7 +56,8 @@ def _leave_it(**_: Any) -> None:
 def _formatter(log_format: str, shared: list[Processor]) -> logging.Formatter:
     pretty = log_format == "console" or (log_format == "auto" and sys.stderr.isatty())
     renderer: list[Processor] = (
-        [structlog.dev.ConsoleRenderer()]
+        # Plain tracebacks: the pretty ones print local variables, and with them secrets and row data.
+        [structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)]
         if pretty
         else [structlog.processors.format_exc_info, structlog.processors.JSONRenderer(ensure_ascii=False)]
     )

@@ -54,17 +54,18 @@ class Pipeline:
         message_ids = sorted({file.message_id for file in files})
         label = _label(files)
         links = (
-            self._signature(TaskName.DECRYPT, QueueName.DECRYPT, label, message_ids, parcel.dump()),
-            self._signature(TaskName.LOAD, QueueName.LOAD, label, message_ids),
+            self._signature(TaskName.DECRYPT, str(QueueName.DECRYPT), label, message_ids, parcel.dump()),
+            self._signature(TaskName.LOAD, str(QueueName.LOAD), label, message_ids),
             self._signature(TaskName.SETTLE, self._settle_queue, label, message_ids),
         )
         chain(*links, app=self._app).apply_async()
         return parcel.parcel_id
 
     def _signature(self, task: TaskName, queue: str, label: str, message_ids: list[str], *args: object) -> Signature:
+        # str(): Celery takes anything with a `name` for a task of its own, an enum member too.
         # The label is what a person reads in Flower. `.set` on each link: options of a chain reach only its first task.
-        errback = self._app.signature(TaskName.SETTLE_FAILED, args=[message_ids], immutable=True, queue=self._settle_queue)
-        link = self._app.signature(task, args=args, queue=queue, argsrepr=label, kwargsrepr="")
+        errback = self._app.signature(str(TaskName.SETTLE_FAILED), args=[message_ids], immutable=True, queue=self._settle_queue)
+        link = self._app.signature(str(task), args=args, queue=queue, argsrepr=label, kwargsrepr="")
         link.on_error(errback)
         return link
 

@@ -1,0 +1,65 @@
+"""The `demo` command: start the stack, play the story, show it in tables."""
+
+import time
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from hikyaku.demo.scenario import Story, play, prepare
+from hikyaku.demo.world import Fate, World
+from hikyaku.local import endpoints, stack
+from hikyaku.local.layout import locate
+from hikyaku.send import progress_bars
+
+COLOURS = {"loaded": "green", "duplicate": "cyan", "superseded": "cyan", "tested": "blue", "rejected": "red", "failed": "yellow"}
+
+
+def demo(*, keep: Annotated[bool, typer.Option("--keep", help="Leave the stack up, to look around in Flower and psql.")] = False) -> None:
+    """Carry real files from S3 into PostgreSQL on this machine, and show what became of each.
+
+    Example: hikyaku demo --keep
+    """
+    console, layout = Console(), locate()
+    stack.up(layout, console)
+    try:
+        world = World(endpoints.read(layout.endpoints))
+        started = time.monotonic()
+        prepare(world, layout.root / "demo")
+        with progress_bars(console) as progress:
+            story = play(world, layout.root / "demo", progress, lambda text: progress.console.print(f"[bold]→[/bold] {text}"))
+        show(console, story, time.monotonic() - started)
+        world.close()
+    finally:
+        if not keep:
+            stack.down(layout, console)
+    if keep:
+        console.print(f"The stack is up: {layout.endpoints}\nFlower: {world.endpoints['HIKYAKU_FLOWER_URL']}\nStop it: hikyaku local down")
+
+
+def show(console: Console, story: Story, seconds: float) -> None:
+    """Print the story's tables."""
+    files = Table("file", "status", "rows", "put → committed", "error_code", title="hikyaku.files: every file's fate")
+    for fate in story.fates:
+        files.add_row(*_cells(fate))
+    tables = Table("table", "rows", title="what is in PostgreSQL")
+    for name, count in story.counts.items():
+        tables.add_row(name, f"{count:,}")
+    letters = Table("message", "error_code", "error", title="dead-letter queue")
+    for letter in story.letters:
+        letters.add_row(letter.message_id[:8], letter.error_code, letter.error)
+    console.print(files, tables, letters)
+    console.print(f"{len(story.fates)} files in {seconds:.1f} s.")
+
+
+def _cells(fate: Fate) -> tuple[str, ...]:
+    colour = COLOURS.get(fate.status, "white")
+    rows = "" if fate.rows_loaded is None else f"{fate.rows_loaded:,}"
+    return (
+        fate.key.removeprefix("incoming/"),
+        f"[{colour}]{fate.status}[/{colour}]",
+        rows,
+        f"{fate.seconds:.2f} s",
+        fate.error_code or "",
+    )

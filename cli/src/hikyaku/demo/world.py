@@ -1,0 +1,118 @@
+"""What the demo needs of the local stack: S3 to send to, the ledger and tables to look at, the dead-letter queue."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
+
+import boto3
+import psycopg
+from psycopg import sql
+from psycopg.rows import dict_row
+
+from hikyaku.errors import UserError
+
+if TYPE_CHECKING:
+    from types_boto3_s3 import S3Client
+    from types_boto3_sqs import SQSClient
+
+POLL_S = 0.05
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Fate:
+    """One row of the ledger, as far as the demo shows it."""
+
+    key: str
+    version_id: str
+    status: str
+    rows_loaded: int | None
+    error_code: str | None
+    seconds: float
+    """From S3's event to the commit."""
+
+
+@dataclass(frozen=True, slots=True)
+class Letter:
+    """A message in the dead-letter queue."""
+
+    message_id: str
+    body: str
+    error_code: str
+    error: str
+
+
+class World:
+    """Clients for one stack, from its endpoints.env."""
+
+    def __init__(self, endpoints: dict[str, str]) -> None:
+        self.endpoints = endpoints
+        self.bucket = endpoints["HIKYAKU_BUCKET"]
+        self.recipient = endpoints["HIKYAKU_RECIPIENT"]
+        self.datasets = Path(endpoints["HIKYAKU_DATASETS"])
+        session = boto3.Session(
+            aws_access_key_id=endpoints["AWS_ACCESS_KEY_ID"],
+            aws_secret_access_key=endpoints["AWS_SECRET_ACCESS_KEY"],
+            region_name=endpoints["AWS_REGION"],
+        )
+        self.s3: S3Client = session.client("s3", endpoint_url=endpoints["AWS_ENDPOINT_URL"])
+        self.sqs: SQSClient = session.client("sqs", endpoint_url=endpoints["AWS_ENDPOINT_URL"])
+        self.database = psycopg.connect(endpoints["HIKYAKU_DATABASE_URL"], autocommit=True, row_factory=dict_row)
+
+    def fates(self) -> list[Fate]:
+        """Every row of the ledger, oldest first."""
+        rows = self.database.execute(
+            """SELECT key, version_id, status, rows_loaded, error_code,
+                      extract(epoch FROM coalesce(loaded_at, now()) - received_at)::float8 AS seconds
+                 FROM hikyaku.files ORDER BY received_at, key"""
+        ).fetchall()
+        return [Fate(**row) for row in rows]
+
+    def fate(self, key: str, version_id: str) -> Fate | None:
+        """The ledger's row of one object version, if there is one."""
+        return next((fate for fate in self.fates() if (fate.key, fate.version_id) == (key, version_id)), None)
+
+    def count(self, table: str) -> int:
+        """Rows of a table in schema public."""
+        query = sql.SQL("SELECT count(*) AS n FROM {}").format(sql.Identifier("public", table))
+        row = self.database.execute(query).fetchone()
+        return int(row["n"]) if row else 0
+
+    def dead_letters(self) -> list[Letter]:
+        """Messages in the dead-letter queue; they stay there."""
+        answer = self.sqs.receive_message(
+            QueueUrl=self.endpoints["HIKYAKU_DLQ_URL"],
+            MaxNumberOfMessages=10,
+            VisibilityTimeout=0,
+            MessageAttributeNames=["All"],
+        )
+        return [
+            Letter(
+                m["MessageId"],
+                m["Body"],
+                m.get("MessageAttributes", {}).get("error_code", {}).get("StringValue", ""),
+                m.get("MessageAttributes", {}).get("error", {}).get("StringValue", ""),
+            )
+            for m in answer.get("Messages", [])
+        ]
+
+    def close(self) -> None:
+        """End the database connection."""
+        self.database.close()
+
+
+def wait_for(what: str, look: Callable[[], T | None], timeout: float) -> T:
+    """What `look` finds, as soon as it finds something.
+
+    Raises:
+        UserError: nothing within `timeout` seconds.
+    """
+    deadline = time.monotonic() + timeout
+    while (found := look()) is None:
+        if time.monotonic() > deadline:
+            raise UserError(f"{what} did not happen within {timeout:.0f} s", hint="Look at the logs in .local/logs.")
+        time.sleep(POLL_S)
+    return found

@@ -1,0 +1,133 @@
+"""`hikyaku send`: the sender's one command."""
+
+import re
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import boto3
+import typer
+from boto3.exceptions import S3UploadFailedError
+from boto3.s3.transfer import TransferConfig
+from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError
+from rich.console import Console
+from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
+
+from hikyaku.errors import UserError
+from hikyaku.parcel import Recipient, Sealed, read_recipients, seal
+
+if TYPE_CHECKING:
+    from types_boto3_s3 import S3Client
+
+MIB = 1024 * 1024
+MEMORY_FOR_CIPHERTEXT = 8 * MIB
+"""Up to here the ciphertext waits in memory, above it in a temporary file: only ciphertext ever does."""
+TRANSFER = TransferConfig(multipart_threshold=64 * MIB, multipart_chunksize=16 * MIB, max_concurrency=4)
+DESTINATION = re.compile(r"^s3://(?P<bucket>[a-z0-9][a-z0-9.-]{1,61}[a-z0-9])/(?P<prefix>incoming/.*)$", re.DOTALL)
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """A file that arrived in S3."""
+
+    key: str
+    sealed: Sealed
+
+
+@dataclass(frozen=True, slots=True)
+class Destination:
+    """Bucket and key prefix; the prefix ends with `/` unless it names one file."""
+
+    bucket: str
+    prefix: str
+
+    def key(self, file: Path) -> str:
+        """Key for a local file: its name, plus the suffixes that say what was done to it."""
+        if self.prefix.endswith(".csv.gz.age"):
+            return self.prefix
+        name = file.name
+        for suffix in (".gz", ".csv"):
+            name = name.removesuffix(suffix)
+        return f"{self.prefix.rstrip('/')}/{name}.csv.gz.age"
+
+
+def s3_client() -> "S3Client":
+    """S3 by the standard AWS settings (AWS_PROFILE, AWS_ENDPOINT_URL, …)."""
+    return boto3.client("s3", config=Config(retries={"mode": "standard", "max_attempts": 5}, s3={"addressing_style": "auto"}))
+
+
+def parse_destination(text: str) -> Destination:
+    """Read `s3://bucket/incoming/<dataset>/`.
+
+    Raises:
+        UserError: it is not of that form.
+    """
+    match = DESTINATION.match(text)
+    if match is None or not match["prefix"].removeprefix("incoming/").strip("/"):
+        raise UserError(f"--to {text}: not s3://BUCKET/incoming/DATASET/", hint="Example: --to s3://acme-in/incoming/orders/", exit_code=2)
+    return Destination(match["bucket"], match["prefix"])
+
+
+def send_file(s3: "S3Client", file: Path, to: Destination, recipients: list[Recipient], progress: Progress) -> Sent:
+    """Gzip, encrypt and upload one file; a `.csv.gz` is not packed again.
+
+    Raises:
+        OSError: the file can't be read.
+        UserError: S3 said no.
+    """
+    key = to.key(file)
+    reading = progress.add_task(f"read  {file.name}", total=file.stat().st_size)
+    sending = progress.add_task(f"sent  {file.name}", total=None)
+    with tempfile.SpooledTemporaryFile(MEMORY_FOR_CIPHERTEXT) as ciphertext, file.open("rb") as source:
+        sealed = seal(source, ciphertext, recipients, compress=file.suffix != ".gz", progress=lambda n: progress.advance(reading, n))
+        progress.update(sending, total=sealed.size)
+        ciphertext.seek(0)
+        try:
+            # In parts above the threshold; the transfer manager retries parts and aborts an upload that fails.
+            s3.upload_fileobj(ciphertext, to.bucket, key, Config=TRANSFER, Callback=lambda n: progress.advance(sending, n))
+        except (ClientError, BotoCoreError, S3UploadFailedError) as error:
+            raise UserError(f"s3://{to.bucket}/{key} was not sent: {error}", hint="Check the credentials, the bucket and --to.") from None
+    return Sent(key, sealed)
+
+
+def progress_bars(console: Console) -> Progress:
+    """Two honest bars a file; plain nothing when the output is no terminal."""
+    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn(), TimeRemainingColumn())
+    return Progress(*columns, console=console, disable=not console.is_terminal)
+
+
+def send(
+    files: Annotated[list[Path], typer.Argument(help="CSV files, or .csv.gz.", exists=True, dir_okay=False, readable=True)],
+    to: Annotated[str, typer.Option("--to", help="s3://BUCKET/incoming/DATASET/", metavar="S3-URL")],
+    recipient: Annotated[list[str] | None, typer.Option("--recipient", "-r", help="age1… public key of the host; may be repeated.")] = None,
+    recipients_file: Annotated[
+        list[Path] | None, typer.Option("--recipients-file", "-R", help="File with one public key a line.", exists=True, dir_okay=False)
+    ] = None,
+) -> None:
+    """Encrypt CSV files and put them in S3.
+
+    Example: hikyaku send 2026-11.csv --to s3://acme-in/incoming/orders/ -r age1…
+    """
+    try:
+        keys = read_recipients(recipient or [], recipients_file or [])
+    except ValueError as error:
+        raise UserError(str(error), exit_code=2) from None
+    if not keys:
+        raise UserError("no recipient", hint="Give the host's public key: -r age1… (or -R FILE).", exit_code=2)
+    if encrypted := next((file for file in files if file.suffix in {".age", ".gpg"}), None):
+        raise UserError(f"{encrypted.name} is encrypted already", hint="Upload it with any S3 client, such as aws s3 cp.", exit_code=2)
+    destination = parse_destination(to)
+    if len(files) > 1 and destination.prefix.endswith(".csv.gz.age"):
+        raise UserError("--to names one file, but several are to be sent", hint="End --to with a folder: …/orders/", exit_code=2)
+    console, s3 = Console(), s3_client()
+    with progress_bars(Console(stderr=True)) as progress:
+        for file in files:
+            sent = send_file(s3, file, destination, keys, progress)
+            console.print(
+                f"sent {file.name} to s3://{destination.bucket}/{sent.key} ({sent.sealed.size:,} bytes)",
+                markup=False,
+                highlight=False,
+                soft_wrap=True,
+            )

@@ -118,9 +118,11 @@ class Options(BaseModel):
     signature: SignaturePolicy = SignaturePolicy.REQUIRED
 
     @model_validator(mode="after")
-    def _ascii_delimiter(self) -> Self:
+    def _separable(self) -> Self:
         if not self.delimiter.isascii():
             raise ValueError("delimiter must be one ASCII character")
+        if self.null and (self.delimiter in self.null or self.quote in self.null):
+            raise ValueError("null must not hold the delimiter or the quote")
         return self
 
 

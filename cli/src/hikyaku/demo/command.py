@@ -1,5 +1,6 @@
 """The `demo` command: start the stack, play the story, show it in tables."""
 
+import os
 import time
 from typing import Annotated
 
@@ -8,9 +9,10 @@ from rich.console import Console
 from rich.table import Table
 
 from hikyaku.demo.scenario import Story, play, prepare
-from hikyaku.demo.world import Fate, World
-from hikyaku.local import endpoints, stack
-from hikyaku.local.layout import locate
+from hikyaku.demo.world import Fate, World, read_endpoints
+from hikyaku.local import lifecycle
+from hikyaku.local.layout import Layout, locate
+from hikyaku.local.progress import Progress
 from hikyaku.send import progress_bars
 
 COLOURS = {"loaded": "green", "duplicate": "cyan", "superseded": "cyan", "tested": "blue", "rejected": "red", "failed": "yellow"}
@@ -21,21 +23,28 @@ def demo(*, keep: Annotated[bool, typer.Option("--keep", help="Leave the stack u
 
     Example: hikyaku demo --keep
     """
-    console, layout = Console(), locate()
-    stack.up(layout, console)
-    try:
-        world = World(endpoints.read(layout.endpoints))
-        started = time.monotonic()
-        prepare(world, layout.root / "demo")
-        with progress_bars(console) as progress:
-            story = play(world, layout.root / "demo", progress, lambda text: progress.console.print(f"[bold]→[/bold] {text}"))
-        show(console, story, time.monotonic() - started)
-        world.close()
-    finally:
-        if not keep:
-            stack.down(layout, console)
+    layout, progress = locate(), Progress()
+    with lifecycle.locked(layout):
+        lifecycle.up(layout, progress, os.environ)
+        try:
+            flower = perform(layout, progress.console)
+        finally:
+            if not keep:
+                lifecycle.down(layout, progress)
     if keep:
-        console.print(f"The stack is up: {layout.endpoints}\nFlower: {world.endpoints['HIKYAKU_FLOWER_URL']}\nStop it: hikyaku local down")
+        progress.note(f"The stack is up. Flower: {flower}\nEvery URL: {layout.endpoints}\nStop it: hikyaku local down")
+
+
+def perform(layout: Layout, console: Console) -> str:
+    """Play the story on the running stack and show it; returns Flower's address."""
+    world = World(read_endpoints(layout.endpoints))
+    started = time.monotonic()
+    prepare(world, layout.root / "demo")
+    with progress_bars(console) as bars:
+        story = play(world, layout.root / "demo", bars, lambda text: bars.console.print(f"[bold]→[/bold] {text}"))
+    show(console, story, time.monotonic() - started)
+    world.close()
+    return world.endpoints["HIKYAKU_FLOWER_URL"]
 
 
 def show(console: Console, story: Story, seconds: float) -> None:

@@ -1,5 +1,6 @@
 """What the demo needs of the local stack: S3 to send to, the ledger and tables to look at, the dead-letter queue."""
 
+import shlex
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ from hikyaku.errors import UserError
 if TYPE_CHECKING:
     from types_boto3_s3 import S3Client
     from types_boto3_sqs import SQSClient
+    from types_boto3_sqs.type_defs import MessageTypeDef
 
 POLL_S = 0.05
 
@@ -89,19 +91,30 @@ class World:
             VisibilityTimeout=0,
             MessageAttributeNames=["All"],
         )
-        return [
-            Letter(
-                m["MessageId"],
-                m["Body"],
-                m.get("MessageAttributes", {}).get("error_code", {}).get("StringValue", ""),
-                m.get("MessageAttributes", {}).get("error", {}).get("StringValue", ""),
-            )
-            for m in answer.get("Messages", [])
-        ]
+        return [_letter(message) for message in answer.get("Messages", [])]
 
     def close(self) -> None:
         """End the database connection."""
         self.database.close()
+
+
+def read_endpoints(path: Path) -> dict[str, str]:
+    """What `hikyaku local up` wrote: KEY=VALUE lines, quoted as for a POSIX shell.
+
+    Raises:
+        OSError: the stack is not up.
+    """
+    pairs = (line.partition("=") for line in path.read_text(encoding="utf-8").splitlines())
+    return {name: "".join(shlex.split(value)) for name, _, value in pairs}
+
+
+def _letter(message: "MessageTypeDef") -> Letter:
+    attributes = message.get("MessageAttributes", {})
+
+    def text(name: str) -> str:
+        return attributes[name].get("StringValue", "") if name in attributes else ""
+
+    return Letter(message["MessageId"], message["Body"], text("error_code"), text("error"))
 
 
 def wait_for(what: str, look: Callable[[], T | None], timeout: float) -> T:

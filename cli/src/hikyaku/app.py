@@ -1,0 +1,29 @@
+"""The `hikyaku` command: sub-commands are mounted here."""
+
+from importlib.util import find_spec
+
+import typer
+
+from hikyaku.send import send
+
+app = typer.Typer(
+    name="hikyaku",
+    help="Carries encrypted CSV files from a sender, through S3, into PostgreSQL: each exactly once.",
+    no_args_is_help=True,
+    pretty_exceptions_show_locals=False,
+)
+app.command()(send)
+
+if find_spec("supervisor"):
+    # A sender installs the command without the extra `local`, and with none of the servers.
+    from hikyaku.demo.command import demo
+    from hikyaku.local.app import app as local_app
+
+    app.command()(demo)
+    app.add_typer(local_app, name="local")
+
+
+@app.callback()
+def _root() -> None:
+    # A callback keeps sub-commands named even while there is only one of them.
+    pass

@@ -12,9 +12,9 @@ from typing import Any
 
 import psycopg
 import pytest
-from integration.postgres_fixture import Database
 from psycopg.rows import dict_row
 
+from integration.postgres_fixture import Database
 from loader import database as kept
 from loader.loading import Loader
 from shared import spool
@@ -48,7 +48,7 @@ class Desk:
 
     def table(self, definition: str) -> None:
         """`name (columns)`, created anew by the owner of the database."""
-        self.sql.execute(f"DROP TABLE IF EXISTS {definition.split(' ')[0]} CASCADE")
+        self.sql.execute(f"DROP TABLE IF EXISTS {definition.split(' ', 1)[0]} CASCADE")
         self.sql.execute(f"CREATE TABLE {definition}")
 
     def file(self, key: str, **said: Any) -> FileRef:

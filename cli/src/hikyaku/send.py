@@ -1,5 +1,6 @@
 """`hikyaku send`: the sender's one command."""
 
+import os
 import re
 import tempfile
 from dataclasses import dataclass
@@ -54,8 +55,12 @@ class Destination:
 
 
 def s3_client() -> "S3Client":
-    """S3 by the standard AWS settings (AWS_PROFILE, AWS_ENDPOINT_URL, …)."""
-    return boto3.client("s3", config=Config(retries={"mode": "standard", "max_attempts": 5}, s3={"addressing_style": "auto"}))
+    """S3 by the standard AWS settings (AWS_PROFILE, AWS_ENDPOINT_URL, …); the SDK alone would not read AWS_REGION."""
+    return boto3.client(
+        "s3",
+        region_name=os.environ.get("AWS_REGION"),
+        config=Config(retries={"mode": "standard", "max_attempts": 5}, s3={"addressing_style": "auto"}),
+    )
 
 
 def parse_destination(text: str) -> Destination:

@@ -1,5 +1,6 @@
 """The one Celery configuration. Delivery is at least once on purpose: the ledger makes repeats harmless."""
 
+import os
 from typing import Any
 
 from celery import Celery, signals
@@ -8,12 +9,17 @@ from kombu import Queue
 from shared import health
 from shared.contract import QueueName
 from shared.lease import Lease
-from shared.settings import CommonSettings
+from shared.settings import CommonSettings, WorkerSettings
 
 CONNECT_TIMEOUT_S = 5
 SOCKET_TIMEOUT_S = 30
 """Without a socket timeout a publish to a Redis that stopped answering hangs for ever."""
 SOFT_SHUTDOWN_S = 30
+
+CHILD_LOSSES = 2
+"""How often a parcel is tried again after it took its worker process down with it, before its messages go back to SQS."""
+RETRY_DELAY_S = 1
+"""Celery's own default of 180 s would keep the file longer than SQS does."""
 
 
 def build(role: QueueName, settings: CommonSettings, *, queue: str | None = None, time_limit: int | None = None) -> Celery:
@@ -52,7 +58,9 @@ def build(role: QueueName, settings: CommonSettings, *, queue: str | None = None
         enable_utc=True,
     )
     app.steps["consumer"].add(Lease)
-    _touch_health(settings)
+    if role is not QueueName.SETTLE:
+        # The poller's health is that of its own threads, see `poller.threads`.
+        _touch_health(settings)
     return app
 
 
@@ -80,15 +88,23 @@ def _touch_health(settings: CommonSettings) -> None:
     signals.heartbeat_sent.connect(beat, weak=False)
 
 
-def worker_arguments(name: str, settings: CommonSettings, concurrency: int) -> list[str]:
-    """Command line of a prefork worker whose main process is the calling one."""
-    return [
-        "--quiet",
-        "worker",
-        f"--hostname={name}@{settings.instance}",
-        f"--loglevel={settings.log_level}",
-        f"--concurrency={concurrency}",
-        "--pool=prefork",
-        "--without-gossip",
-        "--without-mingle",
-    ]
+def run_worker(app: Celery, name: str, settings: WorkerSettings) -> None:
+    """Run a prefork worker in this very process until it is told to stop.
+
+    SIGTERM is taken as Celery's cold shutdown after a soft one: running tasks get `SOFT_SHUTDOWN_S` to finish, what remains
+    goes back to Redis at once (Celery, Workers Guide, "Soft shutdown").
+    """
+    # Celery reads this when it loads its worker program, so it must be set before.
+    os.environ["REMAP_SIGTERM"] = "SIGQUIT"
+    app.worker_main(
+        [
+            "--quiet",
+            "worker",
+            f"--hostname={name}@{settings.instance}",
+            f"--loglevel={settings.log_level}",
+            f"--concurrency={settings.concurrency}",
+            "--pool=prefork",
+            "--without-gossip",
+            "--without-mingle",
+        ]
+    )

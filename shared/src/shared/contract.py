@@ -15,7 +15,7 @@ from typing import Any, Self
 
 from pydantic import BaseModel, ConfigDict
 
-from shared.errors import CourierError, ErrorCode, Rejected
+from shared.errors import CourierError, Rejected
 
 PAYLOAD_VERSION = 1
 
@@ -75,6 +75,8 @@ class FileRef(Payload):
 
     bucket: str
     key: str
+    announced_key: str = ""
+    """The key as its event spelled it, where the object's own key turned out to be another (LocalStack encodes keys)."""
     version_id: str
     """The S3 version; `etag:<etag>` in a bucket without versioning, so that new content is a new identity there too."""
     etag: str = ""
@@ -92,8 +94,8 @@ class FileRef(Payload):
 
     @property
     def file_id(self) -> str:
-        """Short stable id of (bucket, key, version_id): names the spool file and joins the log lines of all services."""
-        identity = f"{self.bucket}\0{self.key}\0{self.version_id}"
+        """Short stable id of (bucket, key as announced, version_id): names the spool file, joins the log lines of all services."""
+        identity = f"{self.bucket}\0{self.announced_key or self.key}\0{self.version_id}"
         return hashlib.sha256(identity.encode()).hexdigest()[:24]
 
     @property
@@ -105,7 +107,8 @@ class FileRef(Payload):
 class Problem(Payload):
     """Why a file was not decrypted or not loaded; `retry` tells whether the world may heal."""
 
-    error_code: ErrorCode
+    error_code: str
+    """One of `ErrorCode`, or one that a newer service added."""
     message: str
     retry: bool
 
@@ -161,7 +164,8 @@ class Settlement(Payload):
     verdict: Verdict
     status: str
     """The ledger's status: loaded, duplicate, superseded, tested, rejected or failed."""
-    error_code: ErrorCode | None = None
+    error_code: str | None = None
+    """As in `Problem`."""
     error: str | None = None
 
 

@@ -48,11 +48,11 @@ class CourierError(Exception):
     """An expected failure of one file.
 
     Args:
-        error_code: the stable name of what happened.
+        error_code: the stable name of what happened, an `ErrorCode` or one that a newer service added.
         message: one sentence for the operator: what happened and what to do next. Never row data, keys or receipt handles.
     """
 
-    def __init__(self, error_code: ErrorCode, message: str) -> None:
+    def __init__(self, error_code: str, message: str) -> None:
         super().__init__(message)
         self.error_code = error_code
         self.message = message

@@ -1,10 +1,18 @@
 """Flower, the courier's window: which file is where. Read only, with a login, on loopback unless told otherwise."""
 
-from pydantic import Field, SecretStr
+from typing import Annotated
+
+from pydantic import AfterValidator, Field, SecretStr
 
 from shared import celery_app, logging
 from shared.contract import QueueName
 from shared.settings import CommonSettings, load
+
+
+def _login(login: SecretStr) -> SecretStr:
+    if not all(login.get_secret_value().partition(":")):
+        raise ValueError("is not user:password")
+    return login
 
 
 class FlowerSettings(CommonSettings):
@@ -12,7 +20,7 @@ class FlowerSettings(CommonSettings):
 
     flower_address: str = "127.0.0.1"
     flower_port: int = Field(default=5555, ge=1, le=65535)
-    flower_auth: SecretStr = Field(pattern=None)
+    flower_auth: Annotated[SecretStr, AfterValidator(_login)]
     """`user:password` of the one login."""
 
 

@@ -29,8 +29,9 @@ def route(key: str) -> Route:
         Rejected: `dataset_invalid`, the key names no dataset.
     """
     first, *rest = key.removeprefix(INCOMING).split("/")
-    dry_run = first == DRY_RUN and len(rest) > 1
-    dataset = rest[0] if dry_run else first
-    if not is_ours(key) or not rest or not dataset:
+    dry_run = first == DRY_RUN
+    folders = rest if dry_run else [first, *rest]
+    dataset = folders[0] if len(folders) > 1 else ""
+    if not is_ours(key) or not dataset:
         raise Rejected(ErrorCode.DATASET_INVALID, "the key names no dataset: put files under incoming/<dataset>/")
     return Route(dataset=dataset, dry_run=dry_run)

@@ -46,7 +46,9 @@ def renew(consumer: Any) -> None:
     if not held:
         return
     try:
-        channel.client.zadd(channel.unacked_index_key, held, xx=True)
+        # A connection of its own: channel.client is the one that waits for BRPOP's answer, a task.
+        with channel.conn_or_acquire() as client:
+            client.zadd(channel.unacked_index_key, held, xx=True)
     except RedisError as error:
         # The consumer notices a lost connection by itself; a missed renewal only means that a task may run twice.
         get_logger().warning("lease_not_renewed", action="lease", tasks=len(held), reason=type(error).__name__)

@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 import structlog
 from celery.signals import setup_logging
-from structlog.typing import Processor
+from structlog.typing import EventDict, Processor
 
 QUIET = (
     "celery.app.trace",
@@ -27,8 +27,16 @@ QUIET = (
 
 def configure(service: str, instance: str, log_format: Literal["auto", "json", "console"], level: str) -> None:
     """Send structlog and the standard library's logging through one formatter to stderr, and keep Celery from replacing it."""
+
+    def name_the_service(_logger: Any, _method: str, event: EventDict) -> EventDict:
+        # Not a context variable: those do not reach other threads.
+        event.setdefault("service", service)
+        event.setdefault("instance", instance)
+        return event
+
     shared: list[Processor] = [
         structlog.contextvars.merge_contextvars,
+        name_the_service,
         structlog.stdlib.add_log_level,
         structlog.stdlib.PositionalArgumentsFormatter(),
         structlog.processors.TimeStamper(fmt="iso", utc=True),
@@ -40,7 +48,6 @@ def configure(service: str, instance: str, log_format: Literal["auto", "json", "
         wrapper_class=structlog.stdlib.BoundLogger,
         cache_logger_on_first_use=True,
     )
-    structlog.contextvars.bind_contextvars(service=service, instance=instance)
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(_formatter(log_format, shared))
     logging.basicConfig(handlers=[handler], level=level, force=True)

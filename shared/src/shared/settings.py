@@ -8,26 +8,23 @@ import os
 import socket
 import sys
 from pathlib import Path
-from typing import Any, Literal, NoReturn, TypeVar
+from typing import Annotated, Any, Literal, NoReturn, TypeVar
+from urllib.parse import urlsplit
 
-from pydantic import Field, SecretStr, ValidationError
+from pydantic import AfterValidator, AliasChoices, Field, SecretStr, ValidationError
 from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 PREFIX = "HIKYAKU_"
+LAST_PORT = 65535
 
 
 class SecretFiles(PydanticBaseSettingsSource):
     """Reads the setting X from the file that `HIKYAKU_X_FILE` names, without its last line break."""
 
     def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[Any, str, bool]:  # noqa: ARG002 - the base class's signature
-        """Value of one setting, None where no file is named.
-
-        Raises:
-            OSError: the file can't be read.
-        """
-        path = os.environ.get(f"{PREFIX}{field_name.upper()}_FILE")
-        return (Path(path).read_text(encoding="utf-8").rstrip("\r\n") if path else None), field_name, False
+        """Value of one setting; None where no readable file is named: `load` tells of an unreadable one."""
+        return (None if _unreadable(field_name) else _from_file(field_name)), field_name, False
 
     def __call__(self) -> dict[str, Any]:
         """Every setting that is given as a file."""
@@ -35,12 +32,19 @@ class SecretFiles(PydanticBaseSettingsSource):
         return {name: value for name, value in found.items() if value is not None}
 
 
+def _redis_url(url: SecretStr) -> SecretStr:
+    parts = urlsplit(url.get_secret_value())
+    if parts.scheme not in {"redis", "rediss"} or (parts.port or 0) > LAST_PORT:
+        raise ValueError("is not redis://user:password@host:port/0")
+    return url
+
+
 class CommonSettings(BaseSettings):
     """What every service reads."""
 
     model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, hide_input_in_errors=True, env_ignore_empty=True)
 
-    redis_url: SecretStr
+    redis_url: Annotated[SecretStr, AfterValidator(_redis_url)]
     """redis:// or rediss:// URL with this service's own user."""
     instance: str = Field(default_factory=socket.gethostname, pattern=r"^[A-Za-z0-9_.-]{1,64}$")
     """Names this process among others of its kind: in logs, in Flower, and (a poller) in its settle queue's name."""
@@ -64,6 +68,13 @@ class CommonSettings(BaseSettings):
         return init_settings, env_settings, SecretFiles(settings_cls)
 
 
+class AwsSettings(CommonSettings):
+    """What a service reads that talks to AWS; credentials and endpoints by the SDK's own variables."""
+
+    aws_region: str = Field(validation_alias=AliasChoices("AWS_REGION", "AWS_DEFAULT_REGION"), min_length=1)
+    """The SDK itself reads only the second of the two."""
+
+
 class WorkerSettings(CommonSettings):
     """What the decryptor and the loader read, as Celery workers that share the spool."""
 
@@ -82,16 +93,33 @@ S = TypeVar("S", bound=CommonSettings)
 
 def load(settings_class: type[S]) -> S:
     """Read the settings, or name all their problems on stderr and exit with 2."""
+    unreadable = {name: reason for name in settings_class.model_fields if (reason := _unreadable(name))}
     try:
-        return settings_class()
+        settings = settings_class()
     except ValidationError as error:
-        fail([f"{PREFIX}{'.'.join(map(str, e['loc'])).upper()}: {_reason(e['type'], e['msg'])}" for e in error.errors()])
-    except OSError as error:
-        fail([f"{error.filename}: {error.strerror}"])
+        wrong = {str(e["loc"][0]): "is not set" if e["type"] == "missing" else e["msg"] for e in error.errors()}
+        fail([*unreadable.values(), *(f"{_variable(name)}: {reason}" for name, reason in wrong.items() if name not in unreadable)])
+    if unreadable:
+        fail(list(unreadable.values()))
+    return settings
 
 
-def _reason(kind: str, message: str) -> str:
-    return "is not set" if kind == "missing" else message
+def _variable(name: str) -> str:
+    return name if name.isupper() else f"{PREFIX}{name.upper()}"
+
+
+def _unreadable(name: str) -> str | None:
+    try:
+        _from_file(name)
+    except (OSError, UnicodeDecodeError) as error:
+        why = error.strerror if isinstance(error, OSError) else "is not UTF-8 text"
+        return f"{_variable(name)}_FILE: {os.environ[f'{_variable(name)}_FILE']}: {why}"
+    return None
+
+
+def _from_file(name: str) -> str | None:
+    path = os.environ.get(f"{_variable(name)}_FILE")
+    return Path(path).read_text(encoding="utf-8").rstrip("\r\n") if path else None
 
 
 def fail(problems: list[str]) -> NoReturn:

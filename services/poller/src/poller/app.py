@@ -26,7 +26,7 @@ class Poller:
 def bootstrap(settings: PollerSettings) -> Poller:
     """Build the poller; nothing connects yet."""
     app = celery_app.build(QueueName.SETTLE, settings, queue=settle_queue(settings.instance))
-    client = sqs.connect(settings.receive_wait)
+    client = sqs.connect(settings.receive_wait, settings.aws_region)
     queue = sqs.IngestQueue(client, settings.queue_url, settings.dlq_url, settings.visibility_timeout)
     broker = Redis.from_url(
         settings.redis_url.get_secret_value(),
@@ -44,5 +44,5 @@ def _register(app: Celery, courier: Courier) -> None:
         courier.settle(SettledParcel.read(parcel))
 
     @app.task(name=TaskName.SETTLE_FAILED)
-    def settle_failed(message_ids: list[str]) -> None:
-        courier.settle_failed(message_ids)
+    def settle_failed(parcel_id: str) -> None:
+        courier.settle_failed(parcel_id)

@@ -30,7 +30,8 @@ class Courier:
         self._broker = broker
         self._clock = clock
         self._finished: deque[Finished] = deque()
-        self._released: dict[str, str] = {}
+        self._released: deque[tuple[str, str]] = deque()
+        self._deleting: dict[str, str] = {}
         self._next_heartbeat = 0.0
         self._epoch_known = False
         self.in_flight = InFlight(clock, settings.task_deadline, settings.max_in_flight_bytes)
@@ -78,10 +79,13 @@ class Courier:
 
     def submit_due(self) -> None:
         """Submit what is due; what Redis does not take stays held and is submitted later."""
-        for group in parcels(self.in_flight.take_due(), self._settings.parcel_max_files, self._settings.parcel_max_bytes):
-            self._submit(group)
+        groups = parcels(self.in_flight.take_due(), self._settings.parcel_max_files, self._settings.parcel_max_bytes)
+        for group in groups:
+            if not self._submit(group):
+                # Each would cost a socket timeout, and meanwhile no heartbeat leaves.
+                self.in_flight.postpone(held.message.message_id for rest in groups for held in rest)
 
-    def _submit(self, group: list[Held]) -> None:
+    def _submit(self, group: list[Held]) -> bool:
         log = get_logger().bind(action="submit", files=[file.file_id for held in group for file in held.unsettled])
         try:
             log.info("submitted", parcel=self._pipeline.submit(group))
@@ -89,6 +93,8 @@ class Courier:
             self.broker_up.clear()
             self.in_flight.postpone(held.message.message_id for held in group)
             log.warning("broker_away", reason=type(error).__name__)
+            return False
+        return True
 
     # Settling: called by the Celery worker in this process
 
@@ -106,11 +112,11 @@ class Courier:
             if finished := self.in_flight.settle(settlement):
                 self._finish(finished)
 
-    def settle_failed(self, message_ids: list[str]) -> None:
+    def settle_failed(self, parcel_id: str) -> None:
         """A task failed in a way that nobody foresaw: give the messages back to SQS, which counts the attempt."""
-        receipts = self.in_flight.drop(message_ids)
-        get_logger().error("chain_failed", action="settle", message_ids=list(receipts))
-        self._released.update(receipts)
+        receipts = self.in_flight.drop_parcel(parcel_id)
+        get_logger().error("chain_failed", action="settle", parcel=parcel_id, message_ids=list(receipts))
+        self._released.extend(receipts.items())
         self.wake.set()
         self.room.set()
 
@@ -123,10 +129,10 @@ class Courier:
 
     def keep(self) -> None:
         """One round of housekeeping: tell SQS what is finished, extend what is held, give up what is overdue, submit what is due."""
-        self.flush()
         self._heartbeat()
         if self._check_broker():
             self.submit_due()
+        self.flush()
 
     def flush(self) -> None:
         """Hand rejected messages to the dead-letter queue, then delete everything finished, in batches.
@@ -134,25 +140,41 @@ class Courier:
         Killed in between, a rejected message is redelivered and handed over once more: twice in the dead-letter queue rather
         than nowhere.
         """
-        done: list[Finished] = []
-        released, self._released = self._released, {}
-        self._queue.release(released)
-        try:
-            while self._finished:
-                finished = self._finished[0]
+        failure = self._hand_over()
+        deleting = dict(self._deleting)
+        self._queue.delete(deleting)
+        for message_id in deleting:
+            del self._deleting[message_id]
+        while self._released:
+            receipt = self._released[0]
+            self._queue.release(dict([receipt]))
+            self._released.popleft()
+        if failure:
+            raise failure
+
+    def _hand_over(self) -> Exception | None:
+        """Dead letters first; one that SQS does not take waits, and holds nobody up. Returns the last failure."""
+        failure: Exception | None = None
+        for _ in range(len(self._finished)):
+            finished = self._finished.popleft()
+            try:
                 if finished.rejection:
                     self._queue.dead_letter(_dead_letter(finished.message, finished.rejection))
-                done.append(self._finished.popleft())
-        finally:
-            self._queue.delete({f.message.message_id: f.message.receipt_handle for f in done})
+            except SQS_ERRORS as error:
+                failure = error
+                self._finished.append(finished)
+            else:
+                self._deleting[finished.message.message_id] = finished.message.receipt_handle
+        return failure
 
     def _heartbeat(self) -> None:
         if self._clock() < self._next_heartbeat:
             return
         for message_id in self.in_flight.drop_expired():
             get_logger().error("deadline_passed", action="heartbeat", message_id=message_id)
-        gone = self._queue.extend(self.in_flight.receipts())
-        self.in_flight.drop(gone)
+        receipts = self.in_flight.receipts()
+        gone = self._queue.extend(receipts)
+        self.in_flight.drop_receipts((message_id, receipts[message_id]) for message_id in gone)
         self._next_heartbeat = self._clock() + self._settings.visibility_timeout / HEARTBEATS_PER_TIMEOUT
 
     def _check_broker(self) -> bool:

@@ -6,17 +6,20 @@ are on AWS and percent-encoded on LocalStack; the key is passed on as given, and
 there is no such version.
 """
 
+import datetime as dt
 import json
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 from urllib.parse import unquote_plus
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from shared.keys import is_ours
 
 EVENTBRIDGE_CREATED = "Object Created"
 NATIVE_CREATED = "ObjectCreated:"
+LARGEST_OBJECT = 50 * 1024**4
+"""Bytes, Amazon S3 User Guide, uploading objects."""
 
 
 class InvalidEventError(Exception):
@@ -43,13 +46,21 @@ class Ignored:
     reason: str
 
 
+def _time(text: str) -> str:
+    dt.datetime.fromisoformat(text)
+    return text
+
+
+_Time = Annotated[str, AfterValidator(_time)]
+
+
 class _Strict(BaseModel):
     model_config = ConfigDict(strict=True, extra="ignore")
 
 
 class _Object(_Strict):
     key: str = Field(min_length=1, max_length=4096)
-    size: int = Field(default=0, ge=0)
+    size: int = Field(default=0, ge=0, le=LARGEST_OBJECT)
     etag: str = Field(default="", alias="eTag")
     version_id: str | None = Field(default=None, alias="versionId")
     sequencer: str = Field(default="", max_length=256)
@@ -70,7 +81,7 @@ class _Detail(_Strict):
 
 
 class _EventBridgeEvent(_Strict):
-    time: str
+    time: _Time
     detail: _Detail
 
 
@@ -81,7 +92,7 @@ class _S3(_Strict):
 
 class _NativeRecord(_Strict):
     event_name: str = Field(alias="eventName")
-    event_time: str = Field(alias="eventTime")
+    event_time: _Time = Field(alias="eventTime")
     s3: _S3
 
 
@@ -116,6 +127,8 @@ def _json_object(body: str) -> dict[str, Any]:
 
 
 def _from_eventbridge(event: dict[str, Any], bucket: str) -> list[Created] | Ignored:
+    if not isinstance(event["detail-type"], str):
+        raise InvalidEventError("the event's detail-type is not text")
     if event["detail-type"] != EVENTBRIDGE_CREATED:
         return Ignored("an event of another kind than Object Created")
     parsed = _EventBridgeEvent.model_validate(event)
@@ -134,6 +147,8 @@ def _from_native(records: list[Any], bucket: str) -> list[Created] | Ignored:
 
 
 def _created(bucket: str, key: str, obj: _Object, event_time: str) -> Created:
+    if not obj.version_id and not obj.etag:
+        raise InvalidEventError("the event names neither a version nor an etag")
     return Created(
         bucket=bucket,
         key=key,

@@ -27,6 +27,8 @@ class Held:
     deadline: float | None = None
     """None while the message waits for its (re)submission."""
     submit_at: float = 0.0
+    parcel_id: str = ""
+    """Of its newest chain: what an older one still says about its failure is of no account."""
     retries: int = 0
     settled: dict[str, Settlement] = field(default_factory=dict)
 
@@ -95,7 +97,7 @@ class InFlight:
 
     def _back_off(self, held: Held) -> None:
         held.deadline = None
-        held.submit_at = self._clock() + min(2.0**held.retries, LONGEST_BACKOFF_S)
+        held.submit_at = self._clock() + min(2.0 ** min(held.retries, 10), LONGEST_BACKOFF_S)
         held.retries += 1
 
     def resubmit_all(self) -> int:
@@ -126,6 +128,19 @@ class InFlight:
         with self._lock:
             dropped = [self._held.pop(message_id, None) for message_id in message_ids]
             return {h.message.message_id: h.message.receipt_handle for h in dropped if h is not None}
+
+    def drop_receipts(self, receipts: Iterable[tuple[str, str]]) -> None:
+        """Stop holding messages that are still held by just these receipt handles: a newer one is good."""
+        with self._lock:
+            for message_id, handle in receipts:
+                if (held := self._held.get(message_id)) and held.message.receipt_handle == handle:
+                    del self._held[message_id]
+
+    def drop_parcel(self, parcel_id: str) -> dict[str, str]:
+        """Stop holding the messages whose newest chain is this one; returns their receipt handles by id."""
+        with self._lock:
+            members = [message_id for message_id, h in self._held.items() if h.parcel_id == parcel_id]
+        return self.drop(members)
 
     def drop_all(self) -> dict[str, str]:
         """Stop holding everything; returns all receipt handles by id."""

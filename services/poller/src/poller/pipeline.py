@@ -50,21 +50,25 @@ class Pipeline:
             BROKER_ERRORS: Redis is away. The parcel may or may not have been queued; submitting it again is harmless.
         """
         files = tuple(file for held in group for file in held.unsettled)
+        if not files:
+            # All were settled between being due and now, by an earlier chain that was thought lost.
+            return ""
         parcel = Parcel(parcel_id=uuid4().hex[:12], files=files)
-        message_ids = sorted({file.message_id for file in files})
+        for held in group:
+            held.parcel_id = parcel.parcel_id
         label = _label(files)
         links = (
-            self._signature(TaskName.DECRYPT, str(QueueName.DECRYPT), label, message_ids, parcel.dump()),
-            self._signature(TaskName.LOAD, str(QueueName.LOAD), label, message_ids),
-            self._signature(TaskName.SETTLE, self._settle_queue, label, message_ids),
+            self._signature(TaskName.DECRYPT, str(QueueName.DECRYPT), label, parcel.parcel_id, parcel.dump()),
+            self._signature(TaskName.LOAD, str(QueueName.LOAD), label, parcel.parcel_id),
+            self._signature(TaskName.SETTLE, self._settle_queue, label, parcel.parcel_id),
         )
         chain(*links, app=self._app).apply_async()
         return parcel.parcel_id
 
-    def _signature(self, task: TaskName, queue: str, label: str, message_ids: list[str], *args: object) -> Signature:
+    def _signature(self, task: TaskName, queue: str, label: str, parcel_id: str, *args: object) -> Signature:
         # str(): Celery takes anything with a `name` for a task of its own, an enum member too.
         # The label is what a person reads in Flower. `.set` on each link: options of a chain reach only its first task.
-        errback = self._app.signature(str(TaskName.SETTLE_FAILED), args=[message_ids], immutable=True, queue=self._settle_queue)
+        errback = self._app.signature(str(TaskName.SETTLE_FAILED), args=[parcel_id], immutable=True, queue=self._settle_queue)
         link = self._app.signature(str(task), args=args, queue=queue, argsrepr=label, kwargsrepr="")
         link.on_error(errback)
         return link

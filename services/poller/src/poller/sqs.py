@@ -9,7 +9,6 @@ import boto3
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
-from shared.errors import ErrorCode
 from shared.logging import get_logger
 
 if TYPE_CHECKING:
@@ -38,14 +37,14 @@ class DeadLetter:
     """A message on its way to the dead-letter queue, with what an operator needs to know about it."""
 
     body: str
-    error_code: ErrorCode
+    error_code: str
     error: str
 
 
-def connect(receive_wait: int) -> "SQSClient":
+def connect(receive_wait: int, region: str) -> "SQSClient":
     """An SQS client whose read timeout leaves room for the long poll; credentials and endpoint by the standard AWS settings."""
     config = Config(connect_timeout=5, read_timeout=receive_wait + 15, retries={"mode": "standard", "max_attempts": 3})
-    return boto3.client("sqs", config=config)
+    return boto3.client("sqs", region_name=region, config=config)
 
 
 class IngestQueue:
@@ -119,7 +118,7 @@ class IngestQueue:
             QueueUrl=self._dlq_url,
             MessageBody=letter.body,
             MessageAttributes={
-                "error_code": {"DataType": "String", "StringValue": str(letter.error_code)},
+                "error_code": {"DataType": "String", "StringValue": letter.error_code},
                 "error": {"DataType": "String", "StringValue": _attribute(letter.error)},
             },
         )

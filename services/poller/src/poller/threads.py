@@ -2,6 +2,7 @@
 
 import random
 import threading
+import time
 from collections.abc import Callable
 
 from celery.worker import WorkController, state
@@ -52,17 +53,19 @@ class Rounds:
         self._ended.set()
         courier.wake.set()
         self._keeper.join()
-        courier.hand_back()
-        courier.flush()
+        try:
+            courier.hand_back()
+            courier.flush()
+        except SQS_ERRORS as error:
+            get_logger().warning("sqs_away", action="stop", reason=type(error).__name__)
         state.should_stop = 0  # type: ignore[assignment]  # celery.worker.state: an exit code, or None
         self._settler.join(timeout=5)
 
     def _drain(self, timeout: float) -> None:
-        waited = 0.0
-        while len(self._poller.courier.in_flight) and waited < timeout and not self._dead.is_set():
+        end = time.monotonic() + timeout
+        while len(self._poller.courier.in_flight) and time.monotonic() < end and not self._dead.is_set():
             self._poller.courier.room.wait(IDLE_CHECK_S)
             self._poller.courier.room.clear()
-            waited += IDLE_CHECK_S
 
     def _thread(self, name: str, target: Callable[[], None]) -> threading.Thread:
         def guarded() -> None:
@@ -70,6 +73,10 @@ class Rounds:
                 target()
             except Exception:  # noqa: BLE001 - whatever it is: logged, and the process ends
                 get_logger().exception("thread_died", action=name)
+                self._dead.set()
+            if not self.stopping.is_set():
+                # Celery's worker returns from an unrecoverable error as if all were well.
+                get_logger().error("thread_ended", action=name)
                 self._dead.set()
 
         return threading.Thread(target=guarded, name=name, daemon=True)
@@ -106,7 +113,7 @@ class Rounds:
 
     def _wait_out(self, action: str, error: Exception, failures: int) -> None:
         """Exponential backoff with full jitter, cut short by the end."""
-        pause = random.uniform(0.1, min(2.0**failures, LONGEST_BACKOFF_S))  # noqa: S311 - jitter is no secret
+        pause = random.uniform(0.1, min(2.0 ** min(failures, 10), LONGEST_BACKOFF_S))  # noqa: S311 - jitter is no secret
         get_logger().warning("sqs_away", action=action, reason=type(error).__name__, pause_s=round(pause, 1))
         (self._ended if action == "keep" else self.stopping).wait(pause)
 

@@ -1,0 +1,26 @@
+"""`python -m decryptor`: a Celery worker whose main process is this very process, until SIGTERM."""
+
+import os
+import resource
+
+from decryptor.app import build_app
+from decryptor.settings import DecryptorSettings
+from shared import celery_app, logging
+from shared.settings import load
+
+OWNER_ONLY = 0o077
+
+
+def main() -> None:
+    """Run the worker; exits with 2 for wrong settings."""
+    os.umask(OWNER_ONLY)
+    # A core dump would leave keys and plaintext on a disk.
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    settings = load(DecryptorSettings)
+    logging.configure("decryptor", settings.instance, settings.log_format, settings.log_level)
+    app = build_app(settings)
+    celery_app.run_worker(app, "decryptor", settings)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,24 @@
+"""Settings of the decryptor."""
+
+from pathlib import Path
+
+from pydantic import Field
+
+from shared.settings import AwsSettings, WorkerSettings
+
+
+class DecryptorSettings(WorkerSettings, AwsSettings):
+    """What the decryptor reads beyond a worker's settings. AWS is told by the SDK's own variables."""
+
+    identities_dir: Path
+    """Directory of age identity files and OpenSSH ed25519 private keys, see `decryptor.keyring`."""
+    s3_connect_timeout: float = Field(default=5, gt=0)
+    """Seconds to wait for a connection to S3, each of `s3_attempts` times."""
+    s3_read_timeout: float = Field(default=30, gt=0)
+    """Seconds to wait for the next byte from S3."""
+    s3_attempts: int = Field(default=3, ge=1, le=10)
+    """How often a request is sent before it counts as failed; a file that failed is tried again through SQS."""
+    spool_max_age: int = Field(default=6 * 3600, ge=60)
+    """Seconds after which a published file that no loader took is removed. SQS sends it round again if it is still due."""
+    spool_sweep_interval: int = Field(default=300, ge=1)
+    """Seconds between two sweeps of the spool."""

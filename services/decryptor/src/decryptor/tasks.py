@@ -1,0 +1,85 @@
+"""The decryptor's one task: each file of a parcel into the spool, or a reason why not."""
+
+import time
+from collections.abc import Callable
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from structlog.stdlib import BoundLogger
+
+from decryptor import spool, verify
+from decryptor.decrypt import decrypt
+from decryptor.download import S3, Download, Source, fetch
+from decryptor.keyring import Keyring
+from shared import keys
+from shared.contract import Decrypted, DecryptedParcel, FileRef, Parcel, Problem
+from shared.errors import CourierError, ErrorCode, Rejected, Retryable
+from shared.logging import get_logger
+
+
+@dataclass(frozen=True, slots=True)
+class Bench:
+    """What the work is done with."""
+
+    s3: Callable[[], S3]
+    """This process's client; made at the first call, so after the fork."""
+    keyring: Keyring
+    spool_dir: Path
+    sleep: Callable[[float], None] = time.sleep
+    clock: Callable[[], float] = time.monotonic
+
+
+def decrypt_parcel(bench: Bench, data: dict[str, Any]) -> dict[str, Any]:
+    """The task: a dumped `Parcel` in, a dumped `DecryptedParcel` out. Expected failures are outcomes; bugs surface."""
+    parcel = Parcel.read(data)
+    items = tuple(decrypt_item(bench, file) for file in parcel.files)
+    return DecryptedParcel(parcel_id=parcel.parcel_id, items=items).dump()
+
+
+def decrypt_item(bench: Bench, file: FileRef) -> Decrypted:
+    """What became of one file, logged; with a problem there is nothing in the spool."""
+    log = get_logger().bind(action="decrypt", file=file.file_id, message_id=file.message_id)
+    started = bench.clock()
+    found = file
+    try:
+        log = log.bind(dataset=keys.route(file.key).dataset)
+        log.info("start", key=file.key, size=file.size, attempt=file.attempt)
+        _refuse_openpgp(file)
+        download = fetch(bench.s3(), file, bench.sleep)
+        found = download.file
+        item = decrypt_file(bench, download, file)
+    except CourierError as error:
+        _log_problem(log, error, bench.clock() - started)
+        return Decrypted(file=found, problem=Problem.of(error))
+    log.info("success", duration_s=round(bench.clock() - started, 3), identity=item.recipient_identity)
+    return item
+
+
+def decrypt_file(bench: Bench, download: Download, event: FileRef) -> Decrypted:
+    """Verify and decrypt what is being downloaded, and publish it in the spool.
+
+    Raises:
+        Rejected: this version of the object will never do.
+        Retryable: storage, spool or keyring are not in order.
+    """
+    with closing(download.body):
+        verify.announced(download, event)
+        source = Source(download.body)
+        with spool.attempt(bench.spool_dir, download.file.file_id) as attempt:
+            identity = decrypt(source, attempt, bench.keyring)
+            source.drain()
+            verify.received(source, download)
+            attempt.publish()
+    return Decrypted(file=download.file, sha256=source.sha256.hex(), recipient_identity=identity)
+
+
+def _refuse_openpgp(file: FileRef) -> None:
+    if file.key.endswith(".gpg"):
+        raise Rejected(ErrorCode.OPENPGP_INVALID, "this version does not open OpenPGP files yet: encrypt with age")
+
+
+def _log_problem(log: BoundLogger, error: CourierError, duration: float) -> None:
+    event = "retry" if isinstance(error, Retryable) else "reject"
+    log.warning(event, error_code=error.error_code, reason=error.message, duration_s=round(duration, 3))

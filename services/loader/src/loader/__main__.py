@@ -1,0 +1,24 @@
+"""`python -m loader`: the loader's Celery worker, as this very process."""
+
+import resource
+import sys
+
+from loader.app import build_app
+from loader.settings import LoaderSettings
+from shared import logging
+from shared.celery_app import run_worker
+from shared.settings import load
+
+
+def main() -> int:
+    """Run until told to stop."""
+    # A core dump would put row data on a disk.
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    settings = load(LoaderSettings)
+    logging.configure("loader", settings.instance, settings.log_format, settings.log_level)
+    run_worker(build_app(settings), "loader", settings)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

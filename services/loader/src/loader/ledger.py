@@ -1,0 +1,155 @@
+"""The ledger's statements. They run in the transaction of the file that they speak of."""
+
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from enum import StrEnum
+from functools import cached_property
+from typing import Any, Self
+
+import psycopg
+
+from loader import statements
+from loader.relation import Relation
+from shared import keys
+from shared.contract import Decrypted, FileRef, Settlement, Verdict
+from shared.datasets import Dataset, Datasets, Mode, OnDuplicateContent
+from shared.errors import CourierError, ErrorCode, Rejected, Retryable
+
+Connection = psycopg.Connection[Any]
+
+
+class Status(StrEnum):
+    """What can become of a file."""
+
+    LOADED = "loaded"
+    DUPLICATE = "duplicate"
+    SUPERSEDED = "superseded"
+    TESTED = "tested"
+    REJECTED = "rejected"
+    FAILED = "failed"
+
+
+VERDICTS = {Status.REJECTED: Verdict.REJECTED, Status.FAILED: Verdict.RETRY}
+"""What a status means for the message; DONE unless listed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of a file: a row of the ledger, less what the file itself says."""
+
+    status: Status
+    error_code: str | None = None
+    error: str | None = None
+    target: str | None = None
+    mode: Mode | None = None
+    content_sha256: str | None = None
+    rows_in_file: int | None = None
+    rows_loaded: int | None = None
+    rows_changed: int | None = None
+
+    @classmethod
+    def of(cls, error: CourierError) -> Self:
+        """What an expected failure makes of the file."""
+        return cls(Status.REJECTED if isinstance(error, Rejected) else Status.FAILED, error.error_code, error.message)
+
+    def settlement(self, file: FileRef) -> Settlement:
+        """The same, for the poller."""
+        return Settlement(
+            message_id=file.message_id,
+            file_id=file.file_id,
+            verdict=VERDICTS.get(self.status, Verdict.DONE),
+            status=self.status,
+            error_code=self.error_code,
+            error=self.error,
+        )
+
+
+@dataclass(frozen=True)
+class Job:
+    """A file to load, and what is known of its way before the database is asked."""
+
+    item: Decrypted
+    dataset: Dataset | None
+    problem: CourierError | None
+    """Why it need not be tried: the decryptor's finding, or that it belongs to no dataset."""
+    dry_run: bool
+    loader: str
+
+    @classmethod
+    def of(cls, item: Decrypted, datasets: Datasets, loader: str) -> Self:
+        """Find the dataset. What the decryptor found comes first: it was first to look."""
+        problem = _found(item)
+        try:
+            return cls(item, datasets.of(item.file.key), problem, keys.route(item.file.key).dry_run, loader)
+        except Rejected as rejection:
+            return cls(item, None, problem or rejection, dry_run=False, loader=loader)
+
+    @cached_property
+    def parameters(self) -> dict[str, Any]:
+        """What the ledger's statements ask for."""
+        return {
+            **self.item.file.model_dump(),
+            "file_id": self.item.file.file_id,
+            "dataset": self.dataset.name if self.dataset else None,
+            "dry_run": self.dry_run,
+            "sha256": self.item.sha256,
+            "signer": self.item.signer,
+            "recipient_identity": self.item.recipient_identity,
+            "loader": self.loader,
+            "whole_table": self.dataset is not None and self.dataset.mode is Mode.REPLACE,
+            "skip": self.dataset is not None and self.dataset.on_duplicate_content is OnDuplicateContent.SKIP,
+        }
+
+
+def _found(item: Decrypted) -> CourierError | None:
+    if item.problem is None:
+        return None
+    root = Retryable if item.problem.retry else Rejected
+    return root(item.problem.error_code, item.problem.message)
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """A file that is ours until the transaction ends."""
+
+    superseded: bool
+    """Something newer was loaded before: a first look, for a cheap way out."""
+
+
+def claim(connection: Connection, job: Job) -> Claim | Status:
+    """Take the file up, after waiting for whoever has it.
+
+    Returns:
+        A claim; or the status of a file that is settled, with which there is nothing to do.
+    """
+    if (taken := connection.execute(statements.CLAIM, job.parameters).fetchone()) is not None:
+        return Claim(*taken)
+    row = connection.execute(statements.STATUS, job.parameters).fetchone()
+    if row is None:
+        raise Retryable(ErrorCode.DATABASE_UNAVAILABLE, "the file's row in the ledger was deleted while the loader looked at it")
+    return Status(row[0])
+
+
+def standing(connection: Connection, job: Job, relation: Relation, content_sha256: str) -> Status | None:
+    """How the file stands to what was loaded before, now that nothing else is loaded into its table.
+
+    Returns:
+        SUPERSEDED or DUPLICATE, or None: it is to be loaded.
+    """
+    parameters = {**job.parameters, "target": str(relation), "content_sha256": content_sha256}
+    superseded, duplicate = connection.execute(statements.STANDING, parameters).fetchone() or (False, False)
+    if superseded:
+        return Status.SUPERSEDED
+    return Status.DUPLICATE if duplicate else None
+
+
+def finish(connection: Connection, job: Job, outcome: Outcome) -> None:
+    """Write down what became of a file that we claimed."""
+    parameters = {**job.parameters, **asdict(outcome), "watermark": watermark(job.item.file.event_time)}
+    connection.execute(statements.FINISH, parameters)
+
+
+def watermark(event_time: str) -> str:
+    """An event time in the one form whose order as text is its order in time."""
+    moment = datetime.fromisoformat(event_time).astimezone(UTC)
+    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")

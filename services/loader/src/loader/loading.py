@@ -1,0 +1,158 @@
+"""What happens to one decrypted file: one transaction in which its rows and its row in the ledger commit together, or neither."""
+
+import time
+from pathlib import Path
+from typing import Any
+
+import psycopg
+
+from loader import ledger, relation, sqlstate, staging, upsert
+from loader.database import Database
+from loader.ledger import Claim, Job, Outcome, Status
+from loader.source import Source
+from shared import spool
+from shared.contract import Decrypted, Settlement
+from shared.datasets import Dataset
+from shared.datasets_file import DatasetsFile
+from shared.errors import Rejected, Retryable
+from shared.logging import get_logger
+
+NOTE_LOCK_TIMEOUT = "2s"
+"""A note on a failure does not wait for whoever has the file now."""
+
+
+class Loader:
+    """Loads files over a connection that it keeps.
+
+    Args:
+        database: where to.
+        datasets: how.
+        spool_dir: where from.
+        name: of this instance, for the ledger.
+    """
+
+    def __init__(self, database: Database, datasets: DatasetsFile, spool_dir: Path, name: str) -> None:
+        self._database = database
+        self._datasets = datasets
+        self._spool_dir = spool_dir
+        self._name = name
+
+    def settle(self, item: Decrypted) -> Settlement:
+        """Load one file, or find out why not.
+
+        The spool's copy goes once the outcome is certain, also after a failure: the next attempt decrypts anew, and until
+        then no plaintext waits.
+        """
+        started = time.monotonic()
+        job = Job.of(item, self._datasets.current(), self._name)
+        try:
+            outcome = self._load(job)
+        except Retryable as error:
+            outcome = Outcome.of(error)
+            self._note(job, outcome)
+            # A session that stumbled is not trusted with the next file: its staging tables may hold what was rolled back.
+            self._database.close()
+        spool.published(self._spool_dir, item.file.file_id).unlink(missing_ok=True)
+        _log(job, outcome, time.monotonic() - started)
+        return outcome.settlement(item.file)
+
+    def _load(self, job: Job) -> Outcome:
+        try:
+            connection = self._database.connection()
+            try:
+                return load_file(connection, job, self._spool_dir)
+            except psycopg.OperationalError:
+                if not connection.closed:
+                    raise
+            # Lost at the first statement: the server was restarted while we were idle. Lost at the commit: the ledger knows
+            # whether it happened. Neither costs the message an attempt.
+            return load_file(self._database.connection(), job, self._spool_dir)
+        except psycopg.Error as error:
+            raise sqlstate.outage(error) from None
+
+    def _note(self, job: Job, outcome: Outcome) -> None:
+        """Tell the ledger of a failure if it can be told: the truth about it is the message that SQS still holds."""
+        try:
+            connection = self._database.connection()
+            with connection.transaction():
+                connection.execute("SELECT set_config('lock_timeout', %s, true)", (NOTE_LOCK_TIMEOUT,))
+                if isinstance(ledger.claim(connection, job), Claim):
+                    ledger.finish(connection, job, outcome)
+        except psycopg.Error as error:
+            reason = sqlstate.outage(error).message
+            get_logger().warning("failure_not_noted", action="load", file=job.item.file.file_id, reason=reason)
+
+
+def load_file(connection: psycopg.Connection[Any], job: Job, spool_dir: Path) -> Outcome:
+    """Load one file in one transaction.
+
+    Raises:
+        Retryable: nothing of it happened, and it may go better later.
+        psycopg.Error: likewise, from a statement of the ledger or from the commit.
+    """
+    with connection.transaction():
+        claim = ledger.claim(connection, job)
+        if isinstance(claim, Status):
+            return Outcome(claim)
+        outcome = _carry(connection, job, claim, spool_dir)
+        ledger.finish(connection, job, outcome)
+    return outcome
+
+
+def _carry(connection: psycopg.Connection[Any], job: Job, claim: Claim, spool_dir: Path) -> Outcome:
+    """Bring the rows in, behind a savepoint: of a rejected file and of a dry run nothing stays but the ledger's row."""
+    if job.problem is not None or job.dataset is None:
+        return _give_up(job)
+    if claim.superseded and not job.dry_run:
+        return Outcome(Status.SUPERSEDED)
+    try:
+        with connection.transaction(force_rollback=job.dry_run):
+            return _bring_in(connection, job, job.dataset, spool_dir)
+    except Rejected as rejection:
+        return Outcome.of(rejection)
+
+
+def _give_up(job: Job) -> Outcome:
+    assert job.problem is not None, "a job without a dataset has a problem"  # noqa: S101 - for the type checker
+    if isinstance(job.problem, Retryable):
+        raise job.problem
+    return Outcome.of(job.problem)
+
+
+def _bring_in(connection: psycopg.Connection[Any], job: Job, dataset: Dataset, spool_dir: Path) -> Outcome:
+    target = relation.look_up(connection, dataset)
+    source = Source(spool.published(spool_dir, job.item.file.file_id), dataset.max_bytes, dataset.max_ratio)
+    staged = staging.fill(connection, target, dataset, source)
+    upsert.lock(connection, target)
+
+    def outcome(status: Status, merged: upsert.Merged | None = None) -> Outcome:
+        return Outcome(
+            status=status,
+            target=str(target),
+            mode=dataset.mode,
+            content_sha256=staged.content_sha256,
+            rows_in_file=staged.rows,
+            rows_loaded=merged.rows_loaded if merged else None,
+            rows_changed=merged.rows_changed if merged else None,
+        )
+
+    # A dry run tells whether the file would load, whatever was loaded before.
+    if not job.dry_run and (standing := ledger.standing(connection, job, target, staged.content_sha256)):
+        return outcome(standing)
+    merged = upsert.merge(connection, target, dataset, staged)
+    return outcome(Status.TESTED if job.dry_run else Status.LOADED, merged)
+
+
+def _log(job: Job, outcome: Outcome, duration: float) -> None:
+    log = get_logger().info if outcome.status not in {Status.REJECTED, Status.FAILED} else get_logger().warning
+    log(
+        outcome.status,
+        action="load",
+        file=job.item.file.file_id,
+        dataset=job.dataset.name if job.dataset else None,
+        message_id=job.item.file.message_id,
+        duration_s=round(duration, 4),
+        rows=outcome.rows_loaded,
+        error_code=outcome.error_code,
+        error=outcome.error,
+    )

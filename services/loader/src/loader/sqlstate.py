@@ -1,0 +1,119 @@
+"""What PostgreSQL's errors mean for a file (SQLSTATEs: PostgreSQL manual, appendix A).
+
+PostgreSQL's own texts repeat values of the row at hand (message, detail and context do), and so does `str(error)`. So nothing
+of them is passed on but numbers and names from the catalog; whoever raises what these functions return does so `from None`.
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+
+import psycopg
+
+from shared.errors import CourierError, ErrorCode, Rejected, Retryable
+
+REJECTED = MappingProxyType(
+    {
+        "22021": (ErrorCode.ENCODING_INVALID, "is not valid in the dataset's encoding: correct the file, or `encoding` in datasets.toml"),
+        "22P05": (ErrorCode.ENCODING_INVALID, "has a character that the database's encoding lacks"),
+        "22P04": (ErrorCode.CSV_MALFORMED, "has too few or too many fields, a quote that is not closed, or mixed line ends"),
+        "22P02": (ErrorCode.VALUE_INVALID, "is not a value of the column's type"),
+        "22001": (ErrorCode.VALUE_INVALID, "is too long for the column"),
+        "22003": (ErrorCode.VALUE_INVALID, "is out of the range of the column's type"),
+        "22007": (ErrorCode.VALUE_INVALID, "is not a date or time that PostgreSQL reads"),
+        "22008": (ErrorCode.VALUE_INVALID, "is not a date or time that exists"),
+        "22": (ErrorCode.VALUE_INVALID, "has a value that the table can't take"),
+        "23502": (ErrorCode.CONSTRAINT_VIOLATED, "has no value where the table requires one"),
+        "23503": (ErrorCode.CONSTRAINT_VIOLATED, "refers to a row that does not exist, or is referred to by one that stays"),
+        "23505": (ErrorCode.CONSTRAINT_VIOLATED, "is there already, where the table allows it once"),
+        "23514": (ErrorCode.CONSTRAINT_VIOLATED, "breaks a check of the table"),
+        "23": (ErrorCode.CONSTRAINT_VIOLATED, "breaks a constraint of the table"),
+        "P0001": (ErrorCode.CONSTRAINT_VIOLATED, "was refused by a trigger of the table"),
+        "54000": (ErrorCode.VALUE_INVALID, "is too large for an index of the table"),
+        "21000": (ErrorCode.DUPLICATE_KEYS, "has a key twice"),
+        "42P01": (ErrorCode.TABLE_UNKNOWN, "goes to a table that was dropped meanwhile"),
+        "42703": (ErrorCode.COLUMNS_MISMATCH, "goes to a table that was altered meanwhile: redrive it"),
+        "0A000": (ErrorCode.DATASET_INVALID, "goes to a table that PostgreSQL can't load in this mode (has it rules?)"),
+        "42501": (ErrorCode.DATASET_INVALID, "goes to a table that the loader may not use"),
+    }
+)
+"""By whole SQLSTATE, else by its class: the file, or how the host is set up for it, is wrong."""
+
+RETRYABLE = MappingProxyType(
+    {
+        "55P03": (ErrorCode.TIMEOUT, "another transaction holds a lock for longer than HIKYAKU_LOCK_TIMEOUT"),
+        "57014": (ErrorCode.TIMEOUT, "a statement took longer than HIKYAKU_STATEMENT_TIMEOUT, or an operator cancelled it"),
+        "25006": (ErrorCode.DATABASE_UNAVAILABLE, "the database takes no writes at the moment"),
+        "08": (ErrorCode.DATABASE_UNAVAILABLE, "the connection to PostgreSQL was lost"),
+        "40": (ErrorCode.DATABASE_UNAVAILABLE, "PostgreSQL ended the transaction in favour of another"),
+        "53": (ErrorCode.DATABASE_UNAVAILABLE, "PostgreSQL is out of disk, memory or connections"),
+        "57": (ErrorCode.DATABASE_UNAVAILABLE, "PostgreSQL is shutting down, starting up, or an operator ended the connection"),
+    }
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """What is needed to say where in a file an error is."""
+
+    staging: str = ""
+    """The table that COPY names in an error's context."""
+    lines_before: int = 0
+    """Lines of the header, which COPY does not see."""
+    columns: Mapping[str, str] = field(default_factory=dict)
+    """Types by column name."""
+    grant: str = ""
+    """The GRANT that a refused loader needs."""
+
+
+NOWHERE = Place()
+
+
+def translate(error: psycopg.Error, place: Place = NOWHERE) -> CourierError:
+    """What an error while loading means: the file is wrong, or the database is not well."""
+    rejection = _look_up(REJECTED, error.sqlstate)
+    if rejection is None:
+        return outage(error)
+    code, what = rejection
+    where = _where(error, place) or "the file"
+    hint = f": {place.grant}" if error.sqlstate == "42501" and place.grant else ""
+    return Rejected(code, f"{where} {what}{hint}{_constraint(error)}")
+
+
+def outage(error: psycopg.Error) -> Retryable:
+    """What an error in the ledger's own statements means: never that the file is wrong."""
+    if error.sqlstate is None and isinstance(error, psycopg.OperationalError | psycopg.InterfaceError):
+        return Retryable(ErrorCode.DATABASE_UNAVAILABLE, "PostgreSQL can't be reached, or the connection was lost")
+    if error.sqlstate in {"42P01", "42501", "42703"}:
+        return Retryable(ErrorCode.DATABASE_UNAVAILABLE, "schema hikyaku is not ready for this loader: run python -m loader.migrate")
+    known = _look_up(RETRYABLE, error.sqlstate)
+    code, what = known or (ErrorCode.INTERNAL_ERROR, "an error that the loader does not know")
+    return Retryable(code, f"{what} (SQLSTATE {error.sqlstate or type(error).__name__})")
+
+
+def _look_up(table: Mapping[str, tuple[ErrorCode, str]], sqlstate: str | None) -> tuple[ErrorCode, str] | None:
+    return table.get(sqlstate or "") or table.get((sqlstate or "")[:2])
+
+
+def _where(error: psycopg.Error, place: Place) -> str:
+    """`line 3, column amount (numeric)`, as far as known. The server's language does not matter: digits and catalog names do."""
+    line = _copy_context(error, place)
+    # The row's text follows in double quotes: nothing beyond the first one is looked at.
+    said = line.split('"', 1)[0].replace(place.staging, "", 1) if line else ""
+    number = re.search(r"\d+", said)
+    named = re.search(r"column (.+?)(?::|$)", said)
+    column = error.diag.column_name or (named[1] if named else None)
+    parts = [f"line {int(number[0]) + place.lines_before}"] if number else []
+    if column is not None and column in place.columns:
+        parts.append(f"column {column} ({place.columns[column]})")
+    return ", ".join(parts)
+
+
+def _copy_context(error: psycopg.Error, place: Place) -> str | None:
+    lines = (error.diag.context or "").splitlines()
+    return next((line for line in lines if place.staging and place.staging in line), None)
+
+
+def _constraint(error: psycopg.Error) -> str:
+    return f" (constraint {error.diag.constraint_name})" if error.diag.constraint_name else ""

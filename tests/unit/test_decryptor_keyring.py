@@ -1,0 +1,185 @@
+import os
+import subprocess
+from pathlib import Path
+
+import pyrage
+import pytest
+from structlog.testing import capture_logs
+
+from decryptor.keyring import Keyring
+
+AGE_KEY = "AGE-SECRET-KEY-1"
+
+
+def age_key() -> str:
+    return str(pyrage.x25519.Identity.generate())
+
+
+def write(directory: Path, name: str, text: str | None = None, mode: int = 0o600) -> Path:
+    path = directory / name
+    path.touch()
+    path.write_text(age_key() if text is None else text)
+    path.chmod(mode)
+    return path
+
+
+def ssh_key(directory: Path, name: str, kind: str = "ed25519", passphrase: str = "") -> Path:
+    path = directory / name
+    subprocess.run(["ssh-keygen", "-q", "-t", kind, "-N", passphrase, "-C", "ssh-ed25519", "-f", str(path)], check=True)
+    return path
+
+
+def read(directory: Path) -> Keyring:
+    keyring = Keyring(directory)
+    keyring.refresh()
+    return keyring
+
+
+def names(keyring: Keyring) -> list[str]:
+    return [identity.name for identity in keyring.identities]
+
+
+def test_what_age_keygen_writes_is_read(tmp_path: Path) -> None:
+    identity = pyrage.x25519.Identity.generate()
+    write(tmp_path, "courier.txt", f"# created: 2026-11-12T00:00:00Z\n# public key: {identity.to_public()}\n{identity}\n")
+    keyring = read(tmp_path)
+    assert (names(keyring), keyring.problems) == (["courier"], ())
+    assert pyrage.decrypt(pyrage.encrypt(b"x", [identity.to_public()]), keyring.identities[0].keys) == b"x"
+
+
+def test_several_keys_of_one_file_are_one_identity(tmp_path: Path) -> None:
+    write(tmp_path, "courier", f"{age_key()}\r\n\r\n  {age_key()}  \r\n")
+    [identity] = read(tmp_path).identities
+    assert len(identity.keys) == 2
+
+
+def test_an_ed25519_ssh_key_is_read(tmp_path: Path) -> None:
+    path = ssh_key(tmp_path, "id_ed25519")
+    keyring = read(tmp_path)
+    assert (names(keyring), keyring.problems) == (["id_ed25519"], ())
+    recipient = pyrage.ssh.Recipient.from_str(path.with_suffix(".pub").read_text())
+    assert pyrage.decrypt(pyrage.encrypt(b"x", [recipient]), keyring.identities[0].keys) == b"x"
+
+
+def test_hidden_files_and_public_keys_are_ignored(tmp_path: Path) -> None:
+    write(tmp_path, "courier.txt")
+    write(tmp_path, ".courier.txt.swp", "half a key", 0o644)
+    write(tmp_path, "courier.pub", "age1...", 0o644)
+    keyring = read(tmp_path)
+    assert (names(keyring), keyring.problems) == (["courier"], ())
+
+
+@pytest.mark.parametrize("mode", [0o640, 0o604, 0o620, 0o644, 0o660, 0o777])
+def test_a_file_that_others_may_use_is_refused(tmp_path: Path, mode: int) -> None:
+    path = write(tmp_path, "courier.txt", mode=mode)
+    keyring = read(tmp_path)
+    assert keyring.identities == ()
+    assert keyring.problems == (f"{path}: mode {mode:04o} lets others than its owner use it: chmod 600",)
+
+
+BAD = {
+    "empty": ("", "holds no key"),
+    "only comments": ("# nothing\n", "holds no key"),
+    "recipient": ("age1ql3z7hjy54pw3hyww5ayyfg7zqgvc7w3j2elw8zmrj2kg5sfn9aqmcac8p", "line 1 is not"),
+    "post-quantum": ("# pq\nAGE-SECRET-KEY-PQ-1HZLGZUPT4ETP", "line 2 is not"),
+    "damaged": (f"{AGE_KEY}QQQQ", "line 1 is a damaged"),
+    "second damaged": (f"{age_key()}\n{AGE_KEY}QQQQ", "line 2 is a damaged"),
+    "passphrase-protected": ("age-encryption.org/v1\n-> scrypt x 18\n", "line 1 is not"),
+    "Japanese": ("秘密", "is neither"),
+    "PEM": ("-----BEGIN RSA PRIVATE KEY-----\nAAAA\n-----END RSA PRIVATE KEY-----\n", "line 1 is not"),
+    "damaged ssh": ("-----BEGIN OPENSSH PRIVATE KEY-----\nAA=A\n-----END OPENSSH PRIVATE KEY-----\n", "is a damaged OpenSSH"),
+}
+
+
+@pytest.mark.parametrize(("text", "reason"), BAD.values(), ids=BAD.keys())
+def test_a_file_without_usable_keys_is_a_problem_and_never_quoted(tmp_path: Path, text: str, reason: str) -> None:
+    path = write(tmp_path, "bad.txt", text)
+    write(tmp_path, "good.txt")
+    keyring = read(tmp_path)
+    assert names(keyring) == ["good"]
+    [problem] = keyring.problems
+    assert problem.startswith(f"{path}: {reason}")
+    assert "QQQQ" not in problem
+
+
+@pytest.mark.parametrize(("kind", "passphrase"), [("rsa", ""), ("ecdsa", ""), ("ed25519", "secret")])
+def test_other_ssh_keys_are_refused(tmp_path: Path, kind: str, passphrase: str) -> None:
+    path = ssh_key(tmp_path, "id", kind, passphrase)
+    assert read(tmp_path).problems == (f"{path}: is not an ed25519 key without a passphrase",)
+
+
+def test_a_truncated_ssh_key_is_damaged(tmp_path: Path) -> None:
+    path = ssh_key(tmp_path, "id")
+    lines = path.read_text().splitlines()
+    path.write_text("\n".join([*lines[:2], lines[-1]]))
+    assert read(tmp_path).problems == (f"{path}: is a damaged OpenSSH private key",)
+
+
+def test_two_files_of_one_name_are_refused(tmp_path: Path) -> None:
+    write(tmp_path, "courier.txt")
+    write(tmp_path, "courier.old")
+    keyring = read(tmp_path)
+    assert keyring.identities == ()
+    assert len(keyring.problems) == 2
+    assert all("another file is called courier too" in problem for problem in keyring.problems)
+
+
+def test_a_directory_is_no_identity(tmp_path: Path) -> None:
+    (tmp_path / "keys").mkdir()
+    assert read(tmp_path).problems == (f"{tmp_path / 'keys'}: is not a file",)
+
+
+def test_an_empty_directory_is_a_problem(tmp_path: Path) -> None:
+    assert read(tmp_path).problems == (f"{tmp_path}: holds no identity file",)
+
+
+def test_a_missing_directory_is_a_problem(tmp_path: Path) -> None:
+    assert read(tmp_path / "none").problems == (f"{tmp_path / 'none'}: No such file or directory",)
+
+
+def test_nothing_is_read_again_while_nothing_changes(tmp_path: Path) -> None:
+    write(tmp_path, "courier.txt")
+    keyring = read(tmp_path)
+    before = keyring.identities
+    keyring.refresh()
+    assert keyring.identities is before
+
+
+def test_a_change_is_read_at_the_next_refresh(tmp_path: Path) -> None:
+    path = write(tmp_path, "courier.txt")
+    keyring = read(tmp_path)
+    write(tmp_path, "second.txt")
+    keyring.refresh()
+    assert names(keyring) == ["courier", "second"]
+    path.unlink()
+    keyring.refresh()
+    assert names(keyring) == ["second"]
+
+
+def test_a_replaced_file_is_read_again(tmp_path: Path) -> None:
+    path = write(tmp_path, "courier.txt")
+    keyring = read(tmp_path)
+    identity = pyrage.x25519.Identity.generate()
+    # Same size and same time, as a restored copy may have.
+    stat = path.stat()
+    replacement = write(tmp_path, ".new", str(identity))
+    os.utime(replacement, ns=(stat.st_atime_ns, stat.st_mtime_ns))
+    replacement.replace(path)
+    keyring.refresh()
+    assert pyrage.decrypt(pyrage.encrypt(b"x", [identity.to_public()]), keyring.identities[0].keys) == b"x"
+
+
+def test_a_file_that_turns_bad_is_skipped_and_logged_once(tmp_path: Path) -> None:
+    path = write(tmp_path, "courier.txt")
+    write(tmp_path, "second.txt")
+    keyring = read(tmp_path)
+    path.chmod(0o644)
+    with capture_logs() as logs:
+        keyring.refresh()
+        keyring.refresh()
+    assert names(keyring) == ["second"]
+    errors = [entry for entry in logs if entry["log_level"] == "error"]
+    assert [entry["problem"] for entry in errors] == list(keyring.problems)
+    path.chmod(0o600)
+    keyring.refresh()
+    assert (names(keyring), keyring.problems) == (["courier", "second"], ())

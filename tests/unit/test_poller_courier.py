@@ -1,0 +1,568 @@
+"""The courier's rounds over SQS, a pipeline and a broker that behave as the real ones, on a clock that only the test moves."""
+
+import contextlib
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, cast
+
+import pytest
+from redis import Redis
+from structlog.testing import capture_logs
+
+from fakes.clock import Clock
+from fakes.line import BUCKET, FakeBroker, FakePipeline, body, eventbridge, native, native_record, settled
+from fakes.sqs import LARGEST_MESSAGE, FakeSQS
+from poller.courier import HEARTBEATS_PER_TIMEOUT, Courier
+from poller.pipeline import Pipeline
+from poller.settings import PollerSettings
+from poller.sqs import SQS_ERRORS, IngestQueue
+from shared.contract import FileRef, SettledParcel, Settlement, Verdict
+
+QUEUE = "https://sqs.invalid/ingest"
+DLQ = "https://sqs.invalid/dlq"
+VISIBILITY_S = 120
+HEARTBEAT_S = VISIBILITY_S / HEARTBEATS_PER_TIMEOUT
+DEADLINE_S = 600
+MAX_RECEIVE_COUNT = 5
+
+
+def _settings(**changes: Any) -> PollerSettings:
+    given = {
+        "redis_url": "redis://unused.invalid",
+        "instance": "p1",
+        "queue_url": QUEUE,
+        "dlq_url": DLQ,
+        "bucket": BUCKET,
+        "visibility_timeout": VISIBILITY_S,
+        "receive_wait": 0,
+        "max_in_flight": 8,
+        "task_deadline": DEADLINE_S,
+    }
+    return PollerSettings.model_validate(given | changes)
+
+
+@dataclass
+class World:
+    """One poller between its neighbours."""
+
+    clock: Clock = field(default_factory=Clock)
+    pipeline: FakePipeline = field(default_factory=FakePipeline)
+    broker: FakeBroker = field(default_factory=FakeBroker)
+    settings: PollerSettings = field(default_factory=_settings)
+
+    def __post_init__(self) -> None:
+        self.sqs = FakeSQS(self.clock)
+        self.sqs.add_queue(DLQ)
+        self.sqs.add_queue(QUEUE, dlq_url=DLQ, max_receive_count=MAX_RECEIVE_COUNT)
+        self.courier = self.new_courier()
+
+    def new_courier(self) -> Courier:
+        """A poller that has just started: it remembers nothing."""
+        queue = IngestQueue(cast("Any", self.sqs), QUEUE, DLQ, self.settings.visibility_timeout)
+        pipeline, broker = cast("Pipeline", self.pipeline), cast("Redis", self.broker)
+        return Courier(self.settings, queue, pipeline, broker, self.clock)
+
+    def send(self, *events: object) -> None:
+        for event in events:
+            self.sqs.send_message(QueueUrl=QUEUE, MessageBody=event if isinstance(event, str) else body(event))
+
+    def send_files(self, count: int) -> None:
+        self.send(*(eventbridge(f"incoming/orders/{n}.csv.gz.age", version=f"v{n}") for n in range(count)))
+
+    def settle(self, *files: FileRef, verdict: Verdict = Verdict.DONE) -> None:
+        self.courier.settle(settled(files, verdict))
+
+    def finish_what_was_submitted(self, verdict: Verdict = Verdict.DONE) -> None:
+        parcels, self.pipeline.parcels = self.pipeline.parcels, []
+        for files in parcels:
+            self.settle(*files, verdict=verdict)
+
+    @property
+    def left(self) -> int:
+        """Messages in the queue, visible or not."""
+        return len(self.sqs.bodies(QUEUE))
+
+
+@pytest.fixture
+def world() -> World:
+    return World()
+
+
+# Receive, submit, settle, delete
+
+
+def test_a_file_goes_from_receive_to_delete(world: World) -> None:
+    world.send_files(1)
+    assert world.courier.receive() == 1
+    [file] = world.pipeline.files
+    assert (file.bucket, file.key, file.version_id, file.attempt) == (BUCKET, "incoming/orders/0.csv.gz.age", "v0", 1)
+    world.courier.keep()
+    assert world.left == 1
+    world.settle(file)
+    world.courier.keep()
+    assert world.left == 0
+    assert len(world.courier.in_flight) == 0
+    assert world.sqs.bodies(DLQ) == []
+
+
+def test_many_small_files_share_parcels_and_deletes(world: World) -> None:
+    world.send_files(8)
+    world.courier.receive()
+    assert len(world.pipeline.parcels) == 1
+    world.finish_what_was_submitted()
+    world.courier.keep()
+    assert world.left == 0
+    assert world.sqs.calls.count("delete_message_batch") == 1
+
+
+def test_receiving_is_bounded_by_the_free_slots(world: World) -> None:
+    world.send_files(12)
+    while world.courier.receive():
+        pass
+    assert len(world.courier.in_flight) == 8
+    assert world.courier.is_full
+    calls = len(world.sqs.calls)
+    assert world.courier.receive() == 0
+    assert len(world.sqs.calls) == calls
+    world.settle(world.pipeline.files[0])
+    assert not world.courier.is_full
+    assert world.courier.receive() == 1
+
+
+def test_settling_wakes_the_keeper_and_the_receiver(world: World) -> None:
+    world.send_files(1)
+    world.courier.receive()
+    assert not world.courier.wake.is_set()
+    world.settle(*world.pipeline.files)
+    assert world.courier.wake.is_set()
+    assert world.courier.room.is_set()
+
+
+def test_a_message_of_several_files_is_deleted_when_all_are_settled(world: World) -> None:
+    world.send(native(native_record("incoming/orders/1.csv.gz.age"), native_record("incoming/orders/2.csv.gz.age")))
+    world.courier.receive()
+    first, second = world.pipeline.files
+    world.settle(first)
+    world.courier.keep()
+    assert world.left == 1
+    world.settle(second)
+    world.courier.keep()
+    assert world.left == 0
+
+
+def test_the_same_message_twice_is_submitted_once(world: World) -> None:
+    world.send_files(1)
+    world.courier.receive()
+    world.clock.advance(VISIBILITY_S + 1)
+    assert world.courier.receive() == 1
+    assert len(world.pipeline.files) == 1
+    world.finish_what_was_submitted()
+    world.courier.keep()
+    assert world.left == 0, "deleted by the newest handle"
+
+
+def test_a_settlement_for_a_message_not_held_is_harmless(world: World) -> None:
+    world.courier.settle(
+        SettledParcel(
+            parcel_id="p", settlements=(Settlement(message_id="unknown", file_id="f", verdict=Verdict.REJECTED, status="rejected"),)
+        )
+    )
+    world.courier.settle_failed(["unknown"])
+    world.courier.keep()
+    assert world.sqs.bodies(DLQ) == []
+
+
+# Rejected, retried, not ours
+
+
+def test_a_rejected_file_goes_to_the_dead_letter_queue_with_its_code_and_then_away(world: World) -> None:
+    world.send_files(1)
+    [sent] = world.sqs.bodies(QUEUE)
+    world.courier.receive()
+    world.finish_what_was_submitted(Verdict.REJECTED)
+    world.courier.keep()
+    assert world.left == 0
+    [letter] = world.sqs.queues[DLQ].messages.values()
+    assert letter.body == sent
+    assert letter.attributes["error_code"]["StringValue"] == "gzip_invalid"
+    assert letter.attributes["error"]["StringValue"] == "what happened"
+    assert world.sqs.calls[-2:] == ["send_message", "delete_message_batch"]
+
+
+@pytest.mark.parametrize("text", ["not json", "{}", body({"source": "aws.s3", "detail-type": "Object Created"})])
+def test_what_is_no_event_goes_to_the_dead_letter_queue(world: World, text: str) -> None:
+    world.send(text)
+    world.courier.receive()
+    world.courier.keep()
+    assert world.left == 0
+    [letter] = world.sqs.queues[DLQ].messages.values()
+    assert letter.body == text
+    assert letter.attributes["error_code"]["StringValue"] == "event_invalid"
+    assert world.pipeline.files == []
+
+
+@pytest.mark.parametrize("event", [{"Event": "s3:TestEvent"}, eventbridge(bucket="foreign"), eventbridge("incoming/x.txt")])
+def test_what_is_not_ours_is_deleted(world: World, event: dict[str, Any]) -> None:
+    world.send(event)
+    world.courier.receive()
+    world.courier.keep()
+    assert (world.left, world.sqs.bodies(DLQ), world.pipeline.files) == (0, [], [])
+
+
+def test_a_retry_is_held_and_submitted_again_without_another_receive(world: World) -> None:
+    world.send_files(1)
+    world.courier.receive()
+    world.finish_what_was_submitted(Verdict.RETRY)
+    world.courier.keep()
+    assert world.pipeline.files == []
+    world.clock.advance(1)
+    world.courier.keep()
+    assert [file.attempt for file in world.pipeline.files] == [1]
+    [message] = world.sqs.queues[QUEUE].messages.values()
+    assert message.receive_count == 1
+
+
+def test_an_hour_of_retries_burns_nothing(world: World) -> None:
+    world.send_files(3)
+    world.courier.receive()
+    for _ in range(60):
+        world.finish_what_was_submitted(Verdict.RETRY)
+        for _ in range(6):
+            world.clock.advance(10)
+            world.courier.keep()
+        assert world.courier.receive() == 0
+    world.finish_what_was_submitted()
+    world.courier.keep()
+    assert (world.left, world.sqs.bodies(DLQ)) == (0, [])
+
+
+def test_a_chain_that_failed_gives_its_messages_back_at_once(world: World) -> None:
+    world.send_files(1)
+    world.courier.receive()
+    [file] = world.pipeline.files
+    world.courier.settle_failed([file.message_id])
+    assert world.courier.wake.is_set()
+    world.courier.keep()
+    assert len(world.courier.in_flight) == 0
+    [visible] = world.sqs.visible(QUEUE)
+    assert visible.receive_count == 1
+    world.courier.receive()
+    assert [each.attempt for each in world.pipeline.files] == [1, 2]
+
+
+def test_a_chain_that_always_fails_ends_in_the_dead_letter_queue(world: World) -> None:
+    world.send_files(1)
+    for _ in range(MAX_RECEIVE_COUNT):
+        assert world.courier.receive() == 1
+        world.courier.settle_failed([world.pipeline.files[-1].message_id])
+        world.courier.keep()
+    assert world.courier.receive() == 0
+    assert (world.left, len(world.sqs.bodies(DLQ))) == (0, 1)
+
+
+# The broker
+
+
+def test_receiving_waits_for_the_broker(world: World) -> None:
+    world.broker.away = True
+    world.courier.keep()
+    assert not world.courier.broker_up.is_set()
+    world.broker.away = False
+    world.courier.keep()
+    assert world.courier.broker_up.is_set()
+
+
+def test_a_broker_that_leaves_pauses_receiving_and_is_told_again_when_back(world: World) -> None:
+    world.courier.keep()
+    world.broker.away = world.pipeline.away = True
+    world.send_files(1)
+    world.courier.receive()
+    assert not world.courier.broker_up.is_set()
+    assert len(world.courier.in_flight) == 1
+    world.broker.away = world.pipeline.away = False
+    world.clock.advance(1)
+    world.courier.keep()
+    assert world.courier.broker_up.is_set()
+    assert len(world.pipeline.files) == 1
+
+
+def test_an_hour_without_a_broker_burns_nothing(world: World) -> None:
+    world.courier.keep()
+    world.broker.away = world.pipeline.away = True
+    world.send_files(3)
+    world.courier.receive()
+    for _ in range(360):
+        world.clock.advance(10)
+        world.courier.keep()
+        assert world.sqs.visible(QUEUE) == []
+    world.broker.away = world.pipeline.away = False
+    world.clock.advance(60)
+    world.courier.keep()
+    assert sorted(file.attempt for file in world.pipeline.files) == [1, 1, 1]
+
+
+def test_one_refused_parcel_is_enough_to_stop_trying(world: World) -> None:
+    """A Redis that hangs costs its whole socket timeout a parcel; meanwhile no heartbeat leaves."""
+    world.courier.keep()
+    world.pipeline.away = True
+    world.send(*(eventbridge(f"incoming/orders/{n}.csv.gz.age", size=world.settings.parcel_max_bytes + 1) for n in range(5)))
+    world.courier.receive()
+    assert world.pipeline.refused == 1
+    world.pipeline.away = False
+    world.clock.advance(1)
+    world.courier.keep()
+    assert len(world.pipeline.files) == 5
+
+
+def test_a_broker_that_forgot_is_told_everything_again(world: World) -> None:
+    world.courier.keep()
+    world.send_files(3)
+    world.courier.receive()
+    world.courier.keep()
+    assert len(world.pipeline.files) == 3
+    world.broker.memory.clear()
+    world.courier.keep()
+    assert len(world.pipeline.files) == 6
+    world.courier.keep()
+    assert len(world.pipeline.files) == 6
+
+
+def test_a_poller_that_starts_on_an_empty_broker_has_nothing_to_tell(world: World) -> None:
+    with capture_logs() as logs:
+        world.courier.keep()
+    assert not [line for line in logs if line["event"] == "broker_forgot"]
+
+
+def test_a_file_settled_while_it_waits_for_its_submission_is_no_parcel(world: World) -> None:
+    """A chain thought lost may still settle its files between `take_due` and `submit`."""
+    world.courier.keep()
+    world.send_files(1)
+    world.courier.receive()
+    [file] = world.pipeline.files
+    world.broker.memory.clear()
+    submit = world.pipeline.submit
+    parcels: list[int] = []
+
+    def late(group: Any) -> str:
+        world.settle(file)
+        parcels.append(sum(len(each.unsettled) for each in group))
+        return submit(group)
+
+    world.pipeline.submit = late  # type: ignore[method-assign]  # the other thread is faster, this once
+    world.courier.keep()
+    world.courier.keep()
+    assert world.left == 0
+    assert parcels == [0], "the real Pipeline must take an empty group, see test_poller_pipeline"
+
+
+# The heartbeat
+
+
+def test_the_heartbeat_keeps_a_message_for_hours(world: World) -> None:
+    world.send(eventbridge(size=30_000_000_000))
+    world.courier.receive()
+    for _ in range(3 * 90):
+        world.clock.advance(HEARTBEAT_S)
+        world.courier.keep()
+        assert world.sqs.visible(QUEUE) == []
+
+
+def test_the_heartbeat_is_not_sent_in_every_round(world: World) -> None:
+    world.send_files(1)
+    world.courier.receive()
+    for _ in range(10):
+        world.clock.advance(HEARTBEAT_S / 10 - 0.01)
+        world.courier.keep()
+    assert world.sqs.calls.count("change_message_visibility_batch") == 1
+
+
+def test_a_chain_past_its_deadline_goes_back_to_sqs(world: World) -> None:
+    world.send_files(1)
+    world.courier.receive()
+    for _ in range(20):
+        world.clock.advance(HEARTBEAT_S)
+        world.courier.keep()
+    assert len(world.courier.in_flight) == 0
+    assert world.courier.receive() == 1
+    assert [file.attempt for file in world.pipeline.files] == [1, 2]
+
+
+def test_a_message_that_sqs_refuses_to_extend_is_let_go(world: World) -> None:
+    world.send_files(2)
+    world.courier.receive()
+    first = next(iter(world.sqs.queues[QUEUE].messages))
+    del world.sqs.queues[QUEUE].messages[first]
+    world.courier.keep()
+    assert list(world.courier.in_flight.receipts()) == [world.pipeline.files[1].message_id]
+
+
+def test_a_message_received_anew_while_its_old_handle_is_refused_stays_held(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    world.send_files(1)
+    world.courier.receive()
+    world.clock.advance(VISIBILITY_S + 1)
+    change = world.sqs.change_message_visibility_batch
+
+    def receive_meanwhile(**request: Any) -> dict[str, Any]:
+        answer = change(**request)
+        monkeypatch.undo()
+        assert world.courier.receive() == 1
+        return answer
+
+    monkeypatch.setattr(world.sqs, "change_message_visibility_batch", receive_meanwhile)
+    world.courier.keep()
+    assert len(world.courier.in_flight) == 1
+    world.courier.keep()
+    assert world.sqs.visible(QUEUE) == []
+
+
+# SQS away, in the middle of things
+
+
+@pytest.mark.parametrize("call", ["send_message", "delete_message_batch", "change_message_visibility_batch"])
+@pytest.mark.parametrize("verdict", [Verdict.DONE, Verdict.REJECTED])
+def test_sqs_away_in_the_middle_of_flush_loses_nothing(world: World, call: str, verdict: Verdict) -> None:
+    world.send_files(3)
+    world.courier.receive()
+    world.finish_what_was_submitted(verdict)
+    world.sqs.outages[call] = 1
+    for _ in range(4):
+        _keep_despite(world, SQS_ERRORS)
+        world.clock.advance(VISIBILITY_S + 1)
+        world.courier.receive()
+        world.finish_what_was_submitted(verdict)
+    _keep_despite(world, ())
+    assert world.left == 0
+    letters = set(world.sqs.bodies(DLQ))
+    assert len(letters) == (3 if verdict is Verdict.REJECTED else 0)
+
+
+def _keep_despite(world: World, errors: tuple[type[Exception], ...]) -> None:
+    with contextlib.suppress(*errors):
+        world.courier.keep()
+
+
+def test_a_poller_killed_between_the_dead_letter_and_the_delete_doubles_the_letter_at_worst(world: World) -> None:
+    world.send_files(1)
+    world.courier.receive()
+    world.finish_what_was_submitted(Verdict.REJECTED)
+    world.sqs.outages["delete_message_batch"] = 1
+    with pytest.raises(SQS_ERRORS):
+        world.courier.flush()
+    world.courier = world.new_courier()
+    world.clock.advance(VISIBILITY_S + 1)
+    world.courier.receive()
+    world.finish_what_was_submitted(Verdict.REJECTED)
+    world.courier.keep()
+    assert world.left == 0
+    assert len(world.sqs.bodies(DLQ)) == 2
+
+
+def test_what_could_not_be_deleted_is_deleted_later_by_the_same_poller(world: World) -> None:
+    world.send_files(1)
+    world.courier.receive()
+    world.finish_what_was_submitted()
+    world.sqs.outages["delete_message_batch"] = 1
+    with pytest.raises(SQS_ERRORS):
+        world.courier.keep()
+    world.courier.keep()
+    assert world.left == 0, "not only after a visibility timeout and another receive"
+
+
+def test_what_could_not_be_released_is_released_later(world: World) -> None:
+    world.send_files(1)
+    world.courier.receive()
+    world.courier.settle_failed([world.pipeline.files[0].message_id])
+    world.sqs.outages["change_message_visibility_batch"] = 1
+    with pytest.raises(SQS_ERRORS):
+        world.courier.keep()
+    world.courier.keep()
+    assert len(world.sqs.visible(QUEUE)) == 1
+
+
+def test_a_dead_letter_queue_that_is_away_stops_neither_heartbeat_nor_deletes(world: World) -> None:
+    world.send_files(3)
+    world.courier.receive()
+    rejected, done, working = world.pipeline.files
+    world.settle(rejected, verdict=Verdict.REJECTED)
+    world.settle(done)
+    world.sqs.outages["send_message"] = 1_000
+    for _ in range(10):
+        _keep_despite(world, SQS_ERRORS)
+        world.clock.advance(HEARTBEAT_S)
+    assert working.message_id not in {message.message_id for message in world.sqs.visible(QUEUE)}
+    assert done.message_id not in world.sqs.queues[QUEUE].messages
+
+
+def test_a_dead_letter_that_sqs_never_takes_holds_nobody_up(world: World) -> None:
+    """A body of the full 1 MiB has no room left for the error's attributes."""
+    world.send("x" * LARGEST_MESSAGE)
+    world.send_files(1)
+    world.courier.receive()
+    world.finish_what_was_submitted()
+    for _ in range(3):
+        _keep_despite(world, SQS_ERRORS)
+    assert [text for text in world.sqs.bodies(QUEUE) if len(text) < LARGEST_MESSAGE] == []
+
+
+# The end, and a new beginning
+
+
+def test_hand_back_makes_everything_held_visible_again(world: World) -> None:
+    world.send_files(8)
+    world.courier.receive()
+    world.settle(world.pipeline.files[0])
+    world.courier.hand_back()
+    world.courier.flush()
+    assert len(world.courier.in_flight) == 0
+    assert len(world.sqs.visible(QUEUE)) == 7
+
+
+def test_hand_back_of_nothing_calls_nothing(world: World) -> None:
+    world.courier.hand_back()
+    assert world.sqs.calls == []
+
+
+def test_a_poller_that_died_is_replaced_after_a_visibility_timeout(world: World) -> None:
+    world.send_files(3)
+    world.courier.receive()
+    old = world.pipeline.files
+    world.courier = world.new_courier()
+    world.clock.advance(VISIBILITY_S + 1)
+    world.courier.receive()
+    assert sorted(file.file_id for file in world.pipeline.files) == sorted(file.file_id for file in [*old, *old])
+    world.settle(*old)
+    world.courier.keep()
+    assert world.left == 0, "the old chain's settlement serves the new holder: same message, same file"
+
+
+# What is logged
+
+
+def _whole_life(world: World) -> None:
+    world.courier.keep()
+    world.send_files(2)
+    world.send("not json secret-body")
+    world.courier.receive()
+    done, rejected = world.pipeline.files
+    world.settle(done)
+    world.settle(rejected, verdict=Verdict.REJECTED)
+    world.courier.keep()
+
+
+def test_every_log_line_has_its_action_and_none_a_receipt_handle(world: World) -> None:
+    handles: list[str] = []
+    receive: Callable[..., dict[str, Any]] = world.sqs.receive_message
+
+    def noting(**request: Any) -> dict[str, Any]:
+        answer = receive(**request)
+        handles.extend(message["ReceiptHandle"] for message in answer.get("Messages", []))
+        return answer
+
+    world.sqs.receive_message = noting  # type: ignore[method-assign]  # to know the handles
+    with capture_logs() as logs:
+        _whole_life(world)
+    assert len(handles) == 3
+    assert {line["event"] for line in logs} >= {"received", "submitted", "settled", "event_invalid"}
+    assert all(line.get("action") for line in logs)
+    assert not [handle for handle in handles if handle in str(logs)]
+    assert "secret-body" not in str(logs)

@@ -1,0 +1,248 @@
+import threading
+
+import pytest
+
+from fakes.clock import Clock
+from fakes.line import file_ref, message, settlement
+from poller.in_flight import LONGEST_BACKOFF_S, LONGEST_HOLD_S, InFlight
+from shared.contract import FileRef, Verdict
+
+DEADLINE = 600.0
+MAX_BYTES = 100
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def in_flight(clock: Clock) -> InFlight:
+    return InFlight(clock, DEADLINE, MAX_BYTES)
+
+
+def hold(in_flight: InFlight, message_id: str, size: int = 10) -> FileRef:
+    file = file_ref(message_id, size=size)
+    assert in_flight.hold(message(message_id), (file,))
+    return file
+
+
+def due(in_flight: InFlight) -> list[str]:
+    return [held.message.message_id for held in in_flight.take_due()]
+
+
+def test_a_message_takes_one_slot_until_it_is_settled(in_flight: InFlight) -> None:
+    file = hold(in_flight, "a")
+    assert len(in_flight) == 1
+    finished = in_flight.settle(settlement(file))
+    assert finished is not None
+    assert (finished.message, finished.rejection) == (message("a"), None)
+    assert len(in_flight) == 0
+
+
+def test_what_is_held_is_due_once(in_flight: InFlight) -> None:
+    hold(in_flight, "a")
+    assert due(in_flight) == ["a"]
+    assert due(in_flight) == []
+
+
+def test_a_second_receive_renews_the_handle_and_nothing_else(in_flight: InFlight) -> None:
+    file = hold(in_flight, "a")
+    assert due(in_flight) == ["a"]
+    assert not in_flight.hold(message("a", receive_count=2, handle="newer"), (file,))
+    assert len(in_flight) == 1
+    assert in_flight.receipts() == {"a": "newer"}
+    assert due(in_flight) == []
+    finished = in_flight.settle(settlement(file))
+    assert finished is not None
+    assert finished.message.receipt_handle == "newer"
+
+
+# Bytes
+
+
+def test_the_bytes_under_way_are_bounded(in_flight: InFlight) -> None:
+    a, b = hold(in_flight, "a", 60), hold(in_flight, "b", 40)
+    hold(in_flight, "c", 1)
+    assert due(in_flight) == ["a", "b"]
+    in_flight.settle(settlement(b))
+    assert due(in_flight) == ["c"]
+    in_flight.settle(settlement(a))
+    assert due(in_flight) == []
+
+
+def test_a_larger_file_travels_alone(in_flight: InFlight) -> None:
+    small = hold(in_flight, "small", 1)
+    large = hold(in_flight, "large", 10 * MAX_BYTES)
+    hold(in_flight, "after", 1)
+    assert due(in_flight) == ["small"]
+    assert due(in_flight) == []
+    in_flight.settle(settlement(small))
+    assert due(in_flight) == ["large"]
+    assert due(in_flight) == []
+    in_flight.settle(settlement(large))
+    assert due(in_flight) == ["after"]
+
+
+def test_the_large_one_is_not_overtaken_for_ever(in_flight: InFlight, clock: Clock) -> None:
+    hold(in_flight, "first", 1)
+    assert due(in_flight) == ["first"]
+    clock.advance(1)
+    hold(in_flight, "large", MAX_BYTES)
+    clock.advance(1)
+    hold(in_flight, "late and small", 1)
+    assert due(in_flight) == []
+
+
+# Several files in one message
+
+
+def test_a_message_of_several_files_ends_with_the_last(in_flight: InFlight) -> None:
+    files = tuple(file_ref("a", version=str(n)) for n in range(3))
+    in_flight.hold(message("a"), files)
+    assert in_flight.settle(settlement(files[0])) is None
+    assert in_flight.settle(settlement(files[2])) is None
+    assert in_flight.settle(settlement(files[0])) is None
+    assert in_flight.settle(settlement(files[1])) is not None
+
+
+def test_one_rejected_file_rejects_its_message(in_flight: InFlight) -> None:
+    files = tuple(file_ref("a", version=str(n)) for n in range(2))
+    in_flight.hold(message("a"), files)
+    in_flight.settle(settlement(files[0], Verdict.REJECTED))
+    finished = in_flight.settle(settlement(files[1]))
+    assert finished is not None
+    assert finished.rejection == settlement(files[0], Verdict.REJECTED)
+
+
+def test_only_what_is_unsettled_is_tried_again(in_flight: InFlight, clock: Clock) -> None:
+    files = tuple(file_ref("a", version=str(n)) for n in range(2))
+    in_flight.hold(message("a"), files)
+    in_flight.take_due()
+    in_flight.settle(settlement(files[0]))
+    in_flight.settle(settlement(files[1], Verdict.RETRY))
+    clock.advance(LONGEST_BACKOFF_S)
+    [held] = in_flight.take_due()
+    assert held.unsettled == (files[1],)
+
+
+def test_the_same_version_announced_twice_in_a_message_needs_one_settlement(in_flight: InFlight) -> None:
+    file = file_ref("a")
+    in_flight.hold(message("a"), (file, file))
+    assert in_flight.settle(settlement(file)) is not None
+
+
+# Retry
+
+
+def test_a_retry_keeps_the_message_held_and_waits_longer_each_time(in_flight: InFlight, clock: Clock) -> None:
+    file = hold(in_flight, "a")
+    for pause in (1, 2, 4, 8, 16, 32, LONGEST_BACKOFF_S, LONGEST_BACKOFF_S):
+        assert due(in_flight) == ["a"]
+        assert in_flight.settle(settlement(file, Verdict.RETRY)) is None
+        assert in_flight.receipts() == {"a": "a-handle"}
+        clock.advance(pause - 0.5)
+        assert due(in_flight) == []
+        clock.advance(0.5)
+
+
+def test_retries_without_end_wait_no_longer_than_the_longest(in_flight: InFlight, clock: Clock) -> None:
+    """As many files of one message, each tried again many times, would: 2.0 ** 1024 does not exist."""
+    file = hold(in_flight, "a")
+    for _ in range(1100):
+        in_flight.settle(settlement(file, Verdict.RETRY))
+    clock.advance(LONGEST_BACKOFF_S)
+    assert due(in_flight) == ["a"]
+
+
+def test_postponed_is_due_later_and_unknown_ids_are_harmless(in_flight: InFlight, clock: Clock) -> None:
+    hold(in_flight, "a")
+    due(in_flight)
+    in_flight.postpone(["a", "unknown"])
+    assert due(in_flight) == []
+    clock.advance(1)
+    assert due(in_flight) == ["a"]
+
+
+def test_a_settlement_for_a_message_not_held_is_harmless(in_flight: InFlight) -> None:
+    assert in_flight.settle(settlement(file_ref("unknown"))) is None
+    assert in_flight.settle(settlement(file_ref("unknown"), Verdict.RETRY)) is None
+    assert len(in_flight) == 0
+
+
+# Deadlines
+
+
+def test_a_silent_chain_is_given_up_at_its_deadline(in_flight: InFlight, clock: Clock) -> None:
+    hold(in_flight, "a")
+    due(in_flight)
+    clock.advance(DEADLINE - 1)
+    assert in_flight.drop_expired() == {}
+    clock.advance(2)
+    assert in_flight.drop_expired() == {"a": "a-handle"}
+    assert len(in_flight) == 0
+
+
+def test_a_large_file_has_a_later_deadline(clock: Clock) -> None:
+    in_flight = InFlight(clock, DEADLINE, max_bytes=10**12)
+    hold(in_flight, "a", size=20_000_000_000)
+    due(in_flight)
+    clock.advance(DEADLINE + 9_999)
+    assert in_flight.drop_expired() == {}
+    clock.advance(2)
+    assert list(in_flight.drop_expired()) == ["a"]
+
+
+def test_waiting_has_no_deadline_but_no_message_is_held_longer_than_sqs_allows(in_flight: InFlight, clock: Clock) -> None:
+    hold(in_flight, "waiting")
+    clock.advance(LONGEST_HOLD_S - 1)
+    assert in_flight.drop_expired() == {}
+    clock.advance(1)
+    assert list(in_flight.drop_expired()) == ["waiting"]
+
+
+def test_resubmit_all_makes_everything_due_at_once(in_flight: InFlight) -> None:
+    for name in "abc":
+        hold(in_flight, name)
+    assert due(in_flight) == ["a", "b", "c"]
+    assert in_flight.resubmit_all() == 3
+    assert due(in_flight) == ["a", "b", "c"]
+
+
+def test_drop_gives_the_handles_of_what_was_held(in_flight: InFlight) -> None:
+    for name in "abc":
+        hold(in_flight, name)
+    assert in_flight.drop(["a", "unknown", "a"]) == {"a": "a-handle"}
+    assert in_flight.drop_all() == {"b": "b-handle", "c": "c-handle"}
+    assert in_flight.drop_all() == {}
+
+
+def test_threads_lose_and_double_nothing(in_flight: InFlight) -> None:
+    """Receiver and settler at once: every file is finished exactly once."""
+    files = {str(n): file_ref(str(n), size=0) for n in range(500)}
+    finished: list[str] = []
+    received = threading.Barrier(3)
+
+    def receive(ids: list[str]) -> None:
+        received.wait()
+        for message_id in ids:
+            in_flight.hold(message(message_id), (files[message_id],))
+            in_flight.take_due()
+
+    def settle() -> None:
+        received.wait()
+        open_files = dict(files)
+        while open_files:
+            for message_id, file in list(open_files.items()):
+                if in_flight.settle(settlement(file)):
+                    finished.append(message_id)
+                    del open_files[message_id]
+
+    ids = list(files)
+    threads = [threading.Thread(target=receive, args=(part,)) for part in (ids[::2], ids[1::2])] + [threading.Thread(target=settle)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(timeout=60)
+    assert sorted(finished) == sorted(files)
+    assert len(in_flight) == 0

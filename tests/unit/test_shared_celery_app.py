@@ -1,0 +1,138 @@
+"""The facts of Celery's configuration that the line's promises rest on."""
+
+import sys
+from pathlib import Path
+
+import pytest
+from celery import Celery, current_app
+from celery.app.defaults import NAMESPACES, flatten
+
+from shared import celery_app, flower
+from shared.contract import QueueName
+from shared.lease import Lease
+from shared.settings import CommonSettings
+
+SETTINGS = CommonSettings.model_validate(
+    {"redis_url": "redis://u:s3cret@r.invalid:6379/0", "instance": "d1", "broker_visibility_timeout": 77}
+)
+
+
+@pytest.fixture
+def app() -> Celery:
+    return celery_app.build(QueueName.DECRYPT, SETTINGS, time_limit=100)
+
+
+def test_a_task_is_given_back_when_its_worker_dies(app: Celery) -> None:
+    assert app.conf.task_acks_late
+    assert app.conf.task_reject_on_worker_lost
+    assert app.conf.worker_prefetch_multiplier == 1
+
+
+def test_a_task_that_fails_or_is_killed_for_its_time_is_not_repeated_by_celery(app: Celery) -> None:
+    """Retries are SQS's."""
+    assert app.conf.task_acks_on_failure
+    assert app.conf.task_acks_on_timeout
+    assert app.conf.task_time_limit == 100
+
+
+def test_only_json_travels_and_nothing_is_kept(app: Celery) -> None:
+    assert (app.conf.task_serializer, app.conf.accept_content) == ("json", ["json"])
+    assert app.conf.result_backend is None
+    assert app.conf.task_ignore_result
+
+
+def test_the_broker_may_be_away_for_as_long_as_it_likes_but_no_call_hangs(app: Celery) -> None:
+    assert app.conf.broker_connection_max_retries is None
+    assert app.conf.broker_connection_retry_on_startup
+    options = app.conf.broker_transport_options
+    assert 0 < options["socket_timeout"] <= 60
+    assert 0 < options["socket_connect_timeout"] <= 60
+
+
+def test_a_dead_workers_tasks_are_handed_on_soon(app: Celery) -> None:
+    options = app.conf.broker_transport_options
+    assert options["visibility_timeout"] == 77
+    assert options["unacked_restore_interval"] * options["unacked_restore_throttle"] <= 10
+    assert Lease in app.steps["consumer"]
+
+
+def test_each_role_has_its_own_unacked_keys() -> None:
+    """So that a Redis ACL can part them."""
+    names = ("unacked_key", "unacked_index_key", "unacked_mutex_key")
+    keys = [celery_app.build(role, SETTINGS).conf.broker_transport_options[name] for role in QueueName for name in names]
+    assert len(set(keys)) == len(keys)
+    assert all(any(key.startswith(f"unacked.{role}") for role in QueueName) for key in keys)
+
+
+def test_a_worker_consumes_its_roles_queue_unless_told(app: Celery) -> None:
+    assert [queue.name for queue in app.conf.task_queues] == ["decrypt"]
+    told = celery_app.build(QueueName.SETTLE, SETTINGS, queue="settle.p1")
+    assert [queue.name for queue in told.conf.task_queues] == ["settle.p1"]
+    assert told.conf.task_default_queue == "settle.p1"
+
+
+def test_an_app_does_not_become_everyones(app: Celery) -> None:
+    assert current_app != app
+
+
+def test_flower_sees_tasks_sent_and_done(app: Celery) -> None:
+    assert app.conf.worker_send_task_events
+    assert app.conf.task_send_sent_event
+
+
+def test_a_worker_is_prefork_and_named_for_its_instance() -> None:
+    arguments = celery_app.worker_arguments("decryptor", SETTINGS, 3)
+    assert {"worker", "--hostname=decryptor@d1", "--concurrency=3", "--pool=prefork"} <= set(arguments)
+    assert {"--without-gossip", "--without-mingle"} <= set(arguments)
+
+
+# Flower
+
+
+@pytest.fixture
+def started(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
+    calls: list[list[str]] = []
+    monkeypatch.setattr(Celery, "start", lambda _self, argv: calls.append(argv))
+    monkeypatch.setattr("shared.logging.configure", lambda *_: None)
+    for name, value in {"REDIS_URL": "redis://r.invalid", "INSTANCE": "f1"}.items():
+        monkeypatch.setenv(f"HIKYAKU_{name}", value)
+    return calls
+
+
+def test_flower_is_read_only_with_a_login_on_loopback(started: list[list[str]], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HIKYAKU_FLOWER_AUTH", "user:hunter2")
+    flower.main()
+    [argv] = started
+    assert {"flower", "--address=127.0.0.1", "--basic-auth=user:hunter2", "--read_only=True"} <= set(argv)
+
+
+def test_flower_never_starts_without_a_login(started: list[list[str]], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as caught:
+        flower.main()
+    assert caught.value.code == 2
+    assert "HIKYAKU_FLOWER_AUTH: is not set" in capsys.readouterr().err
+    assert started == []
+
+
+def test_flowers_login_may_be_a_file(started: list[list[str]], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "auth").write_text("user:from-file\n")
+    monkeypatch.setenv("HIKYAKU_FLOWER_AUTH_FILE", str(tmp_path / "auth"))
+    flower.main()
+    assert "--basic-auth=user:from-file" in started[0]
+    assert not any("from-file" in argument for argument in sys.argv)
+
+
+@pytest.mark.parametrize("login", ["userwithoutpassword", ":", "user:"])
+def test_a_login_that_is_none_is_a_wrong_setting(started: list[list[str]], monkeypatch: pytest.MonkeyPatch, login: str) -> None:
+    monkeypatch.setenv("HIKYAKU_FLOWER_AUTH", login)
+    with pytest.raises(SystemExit) as caught:
+        flower.main()
+    assert caught.value.code == 2
+
+
+def test_celery_knows_every_setting_by_its_name(app: Celery) -> None:
+    """Celery takes a misspelt one in silence."""
+    known = {str(option[0]) for option in flatten(NAMESPACES)}
+    ours: dict[str, object] = app.conf.changes or {}
+    assert len(ours) > 20
+    assert set(ours) - known - {"deprecated_settings"} == set()

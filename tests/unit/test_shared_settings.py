@@ -1,0 +1,159 @@
+import os
+from pathlib import Path
+
+import pytest
+from pydantic import ValidationError
+
+from poller.settings import PollerSettings
+from shared.flower import FlowerSettings
+from shared.settings import CommonSettings, WorkerSettings, load
+
+URL = "redis://poller:s3cret-pass@127.0.0.1:6379/0"
+
+
+@pytest.fixture(autouse=True)
+def clean(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No setting of the surroundings leaks in; a host's name is no part of these tests."""
+    for name in list(os.environ):
+        if name.startswith("HIKYAKU_"):
+            monkeypatch.delenv(name)
+    monkeypatch.setenv("HIKYAKU_INSTANCE", "p1")
+
+
+def problems(capsys: pytest.CaptureFixture[str], settings_class: type[CommonSettings]) -> list[str]:
+    """Lines that `load` writes about the environment as it is."""
+    with pytest.raises(SystemExit) as caught:
+        load(settings_class)
+    assert caught.value.code == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert "Traceback" not in err
+    return [line.strip() for line in err.splitlines()[1:]]
+
+
+def test_the_environment_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HIKYAKU_REDIS_URL", URL)
+    monkeypatch.setenv("HIKYAKU_LOG_FORMAT", "json")
+    settings = load(CommonSettings)
+    assert settings.redis_url.get_secret_value() == URL
+    assert (settings.instance, settings.log_format, settings.log_level) == ("p1", "json", "INFO")
+
+
+def test_all_problems_are_named_at_once(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setenv("HIKYAKU_QUEUE_URL", "https://sqs.invalid/q")
+    monkeypatch.setenv("HIKYAKU_LOG_LEVEL", "LOUD")
+    monkeypatch.setenv("HIKYAKU_VISIBILITY_TIMEOUT", "soon")
+    monkeypatch.setenv("HIKYAKU_RECEIVE_WAIT", "21")
+    named = problems(capsys, PollerSettings)
+    assert {line.partition(":")[0] for line in named} == {
+        "HIKYAKU_REDIS_URL",
+        "HIKYAKU_DLQ_URL",
+        "HIKYAKU_BUCKET",
+        "HIKYAKU_LOG_LEVEL",
+        "HIKYAKU_VISIBILITY_TIMEOUT",
+        "HIKYAKU_RECEIVE_WAIT",
+    }
+    assert "HIKYAKU_REDIS_URL: is not set" in named
+
+
+def test_an_empty_variable_is_not_set(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setenv("HIKYAKU_REDIS_URL", "")
+    assert problems(capsys, CommonSettings) == ["HIKYAKU_REDIS_URL: is not set"]
+
+
+@pytest.mark.parametrize("text", [URL, URL + "\n", URL + "\r\n"])
+def test_a_setting_may_come_from_a_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, text: str) -> None:
+    path = tmp_path / "redis_url"
+    path.write_bytes(text.encode())
+    monkeypatch.setenv("HIKYAKU_REDIS_URL_FILE", str(path))
+    assert load(CommonSettings).redis_url.get_secret_value() == URL
+
+
+def test_only_the_line_break_is_taken_from_a_secret(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    path = tmp_path / "auth"
+    path.write_text(" user:pass word \n")
+    monkeypatch.setenv("HIKYAKU_REDIS_URL", URL)
+    monkeypatch.setenv("HIKYAKU_FLOWER_AUTH_FILE", str(path))
+    assert load(FlowerSettings).flower_auth.get_secret_value() == " user:pass word "
+
+
+def test_the_variable_wins_over_the_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    path = tmp_path / "bucket"
+    path.write_text("redis://other.invalid")
+    monkeypatch.setenv("HIKYAKU_REDIS_URL_FILE", str(path))
+    monkeypatch.setenv("HIKYAKU_REDIS_URL", URL)
+    assert load(CommonSettings).redis_url.get_secret_value() == URL
+
+
+def test_a_number_from_a_file_is_a_number(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    path = tmp_path / "number"
+    path.write_text("33\n")
+    monkeypatch.setenv("HIKYAKU_REDIS_URL", URL)
+    monkeypatch.setenv("HIKYAKU_BROKER_VISIBILITY_TIMEOUT_FILE", str(path))
+    assert load(CommonSettings).broker_visibility_timeout == 33
+
+
+def test_a_missing_file_is_named(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    path = tmp_path / "nowhere"
+    monkeypatch.setenv("HIKYAKU_REDIS_URL_FILE", str(path))
+    assert any(str(path) in line for line in problems(capsys, CommonSettings))
+
+
+def test_a_missing_file_hides_no_other_problem(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    monkeypatch.setenv("HIKYAKU_REDIS_URL_FILE", str(tmp_path / "nowhere"))
+    monkeypatch.setenv("HIKYAKU_LOG_LEVEL", "LOUD")
+    assert len(problems(capsys, CommonSettings)) == 2
+
+
+def test_a_file_that_is_no_text_is_named(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    path = tmp_path / "binary"
+    path.write_bytes(b"\xff\xfe\x00")
+    monkeypatch.setenv("HIKYAKU_REDIS_URL_FILE", str(path))
+    assert any("HIKYAKU_REDIS_URL" in line or str(path) in line for line in problems(capsys, CommonSettings))
+
+
+def test_no_secret_is_echoed(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setenv("HIKYAKU_REDIS_URL", URL)
+    monkeypatch.setenv("HIKYAKU_FLOWER_AUTH", "user:hunter2")
+    settings = load(FlowerSettings)
+    shown = f"{settings} {settings!r} {settings.model_dump()} {settings.model_dump_json()}"
+    assert "s3cret-pass" not in shown
+    assert "hunter2" not in shown
+    monkeypatch.setenv("HIKYAKU_LOG_LEVEL", "s3cret-in-the-wrong-place")
+    with pytest.raises(SystemExit):
+        load(FlowerSettings)
+    assert "s3cret" not in capsys.readouterr().err
+    with pytest.raises(ValidationError) as caught:
+        FlowerSettings()
+    assert "s3cret" not in str(caught.value), "not in a traceback either"
+
+
+def test_an_address_that_is_no_redis_is_a_wrong_setting(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setenv("HIKYAKU_REDIS_URL", "poller:s3cret-pass@127.0.0.1")
+    [line] = problems(capsys, CommonSettings)
+    assert line.startswith("HIKYAKU_REDIS_URL: ")
+    assert "s3cret" not in line
+
+
+@pytest.mark.parametrize("name", ["", "a b", "x" * 65, "p1\n", "a/b"])
+def test_an_instance_is_a_plain_name(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], name: str) -> None:
+    """It is part of a queue's name, of a key in Redis and of a worker's host name."""
+    monkeypatch.setenv("HIKYAKU_REDIS_URL", URL)
+    monkeypatch.setenv("HIKYAKU_INSTANCE", name)
+    if name:
+        assert [line.partition(":")[0] for line in problems(capsys, CommonSettings)] == ["HIKYAKU_INSTANCE"]
+    else:
+        assert load(CommonSettings).instance, "empty is not set: the host's name"
+
+
+def test_a_worker_needs_its_paths(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setenv("HIKYAKU_REDIS_URL", URL)
+    monkeypatch.setenv("HIKYAKU_CONCURRENCY", "0")
+    named = {line.partition(":")[0] for line in problems(capsys, WorkerSettings)}
+    assert named == {"HIKYAKU_SPOOL_DIR", "HIKYAKU_DATASETS", "HIKYAKU_CONCURRENCY"}
+
+
+def test_settings_do_not_change(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HIKYAKU_REDIS_URL", URL)
+    with pytest.raises(ValueError, match="frozen"):
+        load(CommonSettings).instance = "other"  # type: ignore[misc]  # that is the test

@@ -115,6 +115,8 @@ class FakePipeline:
     def __init__(self) -> None:
         self.away = False
         self.parcels: list[tuple[FileRef, ...]] = []
+        self.chain_of: dict[str, str] = {}
+        """Newest parcel id by message id."""
         self.refused = 0
         self._numbers = count(1)
 
@@ -124,12 +126,19 @@ class FakePipeline:
         return [file for parcel in self.parcels for file in parcel]
 
     def submit(self, group: list[Held]) -> str:
-        """Take one parcel."""
+        """Take one parcel, and name it in each of its messages; nothing unsettled is no parcel."""
+        files = tuple(file for each in group for file in each.unsettled)
+        if not files:
+            return ""
+        parcel_id = f"parcel-{next(self._numbers)}"
+        for each in group:
+            each.parcel_id = parcel_id
         if self.away:
             self.refused += 1
             raise OperationalError("Error 111 connecting to redis. Connection refused.")
-        self.parcels.append(tuple(file for each in group for file in each.unsettled))
-        return f"parcel-{next(self._numbers)}"
+        self.parcels.append(files)
+        self.chain_of |= dict.fromkeys((file.message_id for file in files), parcel_id)
+        return parcel_id
 
 
 class FakeBroker:

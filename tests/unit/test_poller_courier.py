@@ -34,7 +34,6 @@ def _settings(**changes: Any) -> PollerSettings:
         "dlq_url": DLQ,
         "bucket": BUCKET,
         "visibility_timeout": VISIBILITY_S,
-        "receive_wait": 0,
         "max_in_flight": 8,
         "task_deadline": DEADLINE_S,
     }
@@ -71,6 +70,10 @@ class World:
 
     def settle(self, *files: FileRef, verdict: Verdict = Verdict.DONE) -> None:
         self.courier.settle(settled(files, verdict))
+
+    def fail(self, file: FileRef) -> None:
+        """What the errback says of the file's newest chain."""
+        self.courier.settle_failed(self.pipeline.chain_of[file.message_id])
 
     def finish_what_was_submitted(self, verdict: Verdict = Verdict.DONE) -> None:
         parcels, self.pipeline.parcels = self.pipeline.parcels, []
@@ -167,7 +170,7 @@ def test_a_settlement_for_a_message_not_held_is_harmless(world: World) -> None:
             parcel_id="p", settlements=(Settlement(message_id="unknown", file_id="f", verdict=Verdict.REJECTED, status="rejected"),)
         )
     )
-    world.courier.settle_failed(["unknown"])
+    world.courier.settle_failed("unknown")
     world.courier.keep()
     assert world.sqs.bodies(DLQ) == []
 
@@ -187,6 +190,18 @@ def test_a_rejected_file_goes_to_the_dead_letter_queue_with_its_code_and_then_aw
     assert letter.attributes["error_code"]["StringValue"] == "gzip_invalid"
     assert letter.attributes["error"]["StringValue"] == "what happened"
     assert world.sqs.calls[-2:] == ["send_message", "delete_message_batch"]
+
+
+def test_a_rejection_with_a_code_from_a_newer_loader_keeps_its_code(world: World) -> None:
+    world.send_files(1)
+    world.courier.receive()
+    [file] = world.pipeline.files
+    sent = settled((file,), Verdict.REJECTED).dump()
+    sent["settlements"][0]["error_code"] = "invented_later"
+    world.courier.settle(SettledParcel.read(sent))
+    world.courier.keep()
+    [letter] = world.sqs.queues[DLQ].messages.values()
+    assert letter.attributes["error_code"]["StringValue"] == "invented_later"
 
 
 @pytest.mark.parametrize("text", ["not json", "{}", body({"source": "aws.s3", "detail-type": "Object Created"})])
@@ -240,8 +255,9 @@ def test_a_chain_that_failed_gives_its_messages_back_at_once(world: World) -> No
     world.send_files(1)
     world.courier.receive()
     [file] = world.pipeline.files
-    world.courier.settle_failed([file.message_id])
+    world.fail(file)
     assert world.courier.wake.is_set()
+    assert world.courier.room.is_set()
     world.courier.keep()
     assert len(world.courier.in_flight) == 0
     [visible] = world.sqs.visible(QUEUE)
@@ -254,10 +270,55 @@ def test_a_chain_that_always_fails_ends_in_the_dead_letter_queue(world: World) -
     world.send_files(1)
     for _ in range(MAX_RECEIVE_COUNT):
         assert world.courier.receive() == 1
-        world.courier.settle_failed([world.pipeline.files[-1].message_id])
+        world.fail(world.pipeline.files[-1])
         world.courier.keep()
     assert world.courier.receive() == 0
     assert (world.left, len(world.sqs.bodies(DLQ))) == (0, 1)
+
+
+def test_a_chain_that_failed_gives_back_all_of_its_messages_and_no_other(world: World) -> None:
+    world.send_files(2)
+    world.courier.receive()
+    of_first_chain = [file.message_id for file in world.pipeline.files]
+    world.send(eventbridge("incoming/orders/other.csv.gz.age", version="other"))
+    world.courier.receive()
+    other = world.pipeline.files[-1]
+    world.fail(world.pipeline.files[0])
+    world.courier.keep()
+    assert [message.message_id for message in world.sqs.visible(QUEUE)] == of_first_chain
+    assert list(world.courier.in_flight.receipts()) == [other.message_id]
+
+
+def test_a_late_failure_of_an_old_chain_leaves_the_newer_hold_alone(world: World) -> None:
+    """The first chain passed its deadline, SQS sent the message again, and only then the first one's errback arrives."""
+    world.send_files(1)
+    world.courier.receive()
+    [file] = world.pipeline.files
+    old = world.pipeline.chain_of[file.message_id]
+    world.clock.advance(DEADLINE_S + VISIBILITY_S)
+    world.courier.keep()
+    assert world.courier.receive() == 1
+    world.courier.settle_failed(old)
+    world.courier.keep()
+    assert list(world.courier.in_flight.receipts()) == [file.message_id]
+    assert world.sqs.visible(QUEUE) == []
+    world.fail(file)
+    world.courier.keep()
+    assert len(world.sqs.visible(QUEUE)) == 1
+
+
+def test_a_failure_of_the_chain_before_a_retry_leaves_the_retry_alone(world: World) -> None:
+    world.send_files(1)
+    world.courier.receive()
+    [file] = world.pipeline.files
+    old = world.pipeline.chain_of[file.message_id]
+    world.finish_what_was_submitted(Verdict.RETRY)
+    world.clock.advance(1)
+    world.courier.keep()
+    assert len(world.pipeline.files) == 1
+    world.courier.settle_failed(old)
+    world.courier.keep()
+    assert list(world.courier.in_flight.receipts()) == [file.message_id]
 
 
 # The broker
@@ -471,7 +532,7 @@ def test_what_could_not_be_deleted_is_deleted_later_by_the_same_poller(world: Wo
 def test_what_could_not_be_released_is_released_later(world: World) -> None:
     world.send_files(1)
     world.courier.receive()
-    world.courier.settle_failed([world.pipeline.files[0].message_id])
+    world.fail(world.pipeline.files[0])
     world.sqs.outages["change_message_visibility_batch"] = 1
     with pytest.raises(SQS_ERRORS):
         world.courier.keep()

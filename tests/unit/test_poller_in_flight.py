@@ -217,6 +217,26 @@ def test_drop_gives_the_handles_of_what_was_held(in_flight: InFlight) -> None:
     assert in_flight.drop_all() == {}
 
 
+def test_a_parcels_messages_are_dropped_and_those_of_a_newer_chain_are_not(in_flight: InFlight) -> None:
+    for name in "abc":
+        hold(in_flight, name)
+    a, b, c = in_flight.take_due()
+    a.parcel_id = b.parcel_id = "old"
+    c.parcel_id = "other"
+    b.parcel_id = "new"
+    assert in_flight.drop_parcel("old") == {"a": "a-handle"}
+    assert in_flight.drop_parcel("old") == {}
+    assert in_flight.receipts() == {"b": "b-handle", "c": "c-handle"}
+
+
+def test_a_refused_receipt_drops_its_message_and_a_newer_one_keeps_it(in_flight: InFlight) -> None:
+    for name in "ab":
+        hold(in_flight, name)
+    in_flight.hold(message("b", receive_count=2, handle="newer"), ())
+    in_flight.drop_receipts([("a", "a-handle"), ("b", "b-handle"), ("unknown", "handle")])
+    assert in_flight.receipts() == {"b": "newer"}
+
+
 def test_threads_lose_and_double_nothing(in_flight: InFlight) -> None:
     """Receiver and settler at once: every file is finished exactly once."""
     files = {str(n): file_ref(str(n), size=0) for n in range(500)}

@@ -128,8 +128,8 @@ def test_a_parcel_enters_the_line_as_a_chain(app: Celery, published: Callable[[s
     assert all(link["args"] == [] and not link["immutable"] for link in sent["embed"]["chain"])
 
 
-def test_every_link_has_an_errback_that_names_the_messages(app: Celery, published: Callable[[str], dict[str, Any] | None]) -> None:
-    Pipeline(app, "p1").submit([held("b", 10), held("a", 20, 30)])
+def test_every_link_has_an_errback_that_names_the_parcel(app: Celery, published: Callable[[str], dict[str, Any] | None]) -> None:
+    parcel_id = Pipeline(app, "p1").submit([held("b", 10), held("a", 20, 30)])
     sent = published("decrypt")
     assert sent is not None
     errbacks = [sent["embed"]["errbacks"], *(link["options"]["link_error"] for link in sent["embed"]["chain"])]
@@ -137,7 +137,14 @@ def test_every_link_has_an_errback_that_names_the_messages(app: Celery, publishe
     for [errback] in errbacks:
         assert (errback["task"], errback["options"]["queue"]) == (TaskName.SETTLE_FAILED, "settle.p1")
         assert errback["immutable"]
-        assert ["a", "b"] in errback["args"]
+        assert errback["args"] == [parcel_id]
+
+
+def test_each_message_knows_its_newest_parcel(app: Celery) -> None:
+    group = [held("a"), held("b", 1, 2)]
+    first, second = (Pipeline(app, "p1").submit(group) for _ in range(2))
+    assert first != second
+    assert [each.parcel_id for each in group] == [second, second]
 
 
 def test_a_person_reads_the_key_and_never_the_payload(app: Celery, published: Callable[[str], dict[str, Any] | None]) -> None:
@@ -181,13 +188,16 @@ def test_a_broker_that_refuses_the_connection_raises_a_broker_error() -> None:
     settings = CommonSettings.model_validate({"redis_url": "redis://127.0.0.1:1/0", "instance": "p1"})
     app = celery_app.build(QueueName.SETTLE, settings, queue="settle.p1")
     app.conf.task_publish_retry = False
+    each = held("a")
+    each.parcel_id = "older"
     with pytest.raises(BROKER_ERRORS):
-        Pipeline(app, "p1").submit([held("a")])
+        Pipeline(app, "p1").submit([each])
+    assert each.parcel_id not in {"", "older"}, "it may have been queued all the same, and then its errback counts"
 
 
 def test_a_group_settled_meanwhile_sends_nothing(app: Celery, published: Callable[[str], dict[str, Any] | None]) -> None:
     """A chain thought lost may settle its files between `take_due` and `submit`: that must not end the thread."""
     each = held("a", 1)
     each.settled[each.files[0].file_id] = None  # type: ignore[assignment]  # only the key counts
-    Pipeline(app, "p1").submit([each])
+    assert Pipeline(app, "p1").submit([each]) == ""
     assert published("decrypt") is None

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from fakes.clock import Clock
 from fakes.sqs import LARGEST_MESSAGE, FakeSQS
-from poller.sqs import LONGEST_ATTRIBUTE, DeadLetter, IngestQueue, Message, _attribute
+from poller.sqs import LONGEST_ATTRIBUTE, DeadLetter, IngestQueue, Message, _attribute, connect
 from shared.errors import ErrorCode
 
 VISIBILITY_S = 10
@@ -60,6 +60,15 @@ def fake_line() -> Line:
 def line(request: pytest.FixtureRequest) -> Line:
     made: Line = request.param()
     return made
+
+
+def test_the_client_takes_its_region_from_the_settings_and_outlasts_the_long_poll(monkeypatch: pytest.MonkeyPatch) -> None:
+    """boto3 itself reads AWS_DEFAULT_REGION only."""
+    monkeypatch.delenv("AWS_REGION")
+    monkeypatch.delenv("AWS_DEFAULT_REGION")
+    client = connect(20, "eu-central-1")
+    assert client.meta.region_name == "eu-central-1"
+    assert client.meta.config.read_timeout > 20  # type: ignore[attr-defined]  # botocore's Config sets its attributes by name
 
 
 def test_nothing_to_receive(line: Line) -> None:

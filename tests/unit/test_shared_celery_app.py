@@ -1,5 +1,6 @@
 """The facts of Celery's configuration that the line's promises rest on."""
 
+import os
 import sys
 from pathlib import Path
 
@@ -10,7 +11,7 @@ from celery.app.defaults import NAMESPACES, flatten
 from shared import celery_app, flower
 from shared.contract import QueueName
 from shared.lease import Lease
-from shared.settings import CommonSettings
+from shared.settings import CommonSettings, WorkerSettings
 
 SETTINGS = CommonSettings.model_validate(
     {"redis_url": "redis://u:s3cret@r.invalid:6379/0", "instance": "d1", "broker_visibility_timeout": 77}
@@ -80,10 +81,25 @@ def test_flower_sees_tasks_sent_and_done(app: Celery) -> None:
     assert app.conf.task_send_sent_event
 
 
-def test_a_worker_is_prefork_and_named_for_its_instance() -> None:
-    arguments = celery_app.worker_arguments("decryptor", SETTINGS, 3)
+def test_a_worker_is_prefork_and_named_for_its_instance(app: Celery, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    calls: list[list[str]] = []
+    signals_remapped: list[str | None] = []
+
+    def started(_self: Celery, argv: list[str]) -> None:
+        calls.append(argv)
+        signals_remapped.append(os.environ.get("REMAP_SIGTERM"))
+
+    monkeypatch.setattr(Celery, "worker_main", started)
+    monkeypatch.setenv("REMAP_SIGTERM", "")
+    settings = WorkerSettings.model_validate(
+        {"redis_url": "redis://r.invalid", "instance": "d1", "concurrency": 3, "spool_dir": tmp_path, "datasets": tmp_path / "d"}
+    )
+    celery_app.run_worker(app, "decryptor", settings)
+    [arguments] = calls
     assert {"worker", "--hostname=decryptor@d1", "--concurrency=3", "--pool=prefork"} <= set(arguments)
     assert {"--without-gossip", "--without-mingle"} <= set(arguments)
+    assert signals_remapped == ["SIGQUIT"], "SIGTERM hands a long task back in time"
+    assert app.conf.worker_soft_shutdown_timeout > 0
 
 
 # Flower

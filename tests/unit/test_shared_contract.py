@@ -69,7 +69,21 @@ def test_what_is_no_payload_is_a_bug() -> None:
 def test_a_settlement_with_a_code_from_a_newer_service_is_still_read() -> None:
     """The vocabulary grows, and the loader may be upgraded before the poller: a final fate must not become five redeliveries."""
     data: dict[str, Any] = settlement(FILE, Verdict.REJECTED).dump() | {"error_code": "invented_later"}
-    assert Settlement.read(data).verdict is Verdict.REJECTED
+    read = Settlement.read(data)
+    assert (read.verdict, read.error_code) == (Verdict.REJECTED, "invented_later")
+    assert Settlement.read(json.loads(json.dumps(read.dump()))) == read
+
+
+def test_a_problem_with_a_code_from_a_newer_service_travels_on() -> None:
+    read = Problem.read(problem().dump() | {"error_code": "invented_later"})
+    assert read.error_code == "invented_later"
+    assert Problem.of(Rejected(read.error_code, read.message)) == read
+
+
+@pytest.mark.parametrize("code", [None, 7, ["gzip_invalid"]])
+def test_a_problem_without_a_code_in_words_is_a_bug(code: object) -> None:
+    with pytest.raises(ValidationError):
+        Problem.read(problem().dump() | {"error_code": code})
 
 
 def test_a_file_id_is_stable() -> None:

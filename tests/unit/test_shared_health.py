@@ -62,3 +62,12 @@ def test_a_worker_that_sends_heartbeats_is_alive(tmp_path: Path) -> None:
     celery_app.build(QueueName.DECRYPT, settings)
     signals.heartbeat_sent.send(sender=None)
     assert path.exists()
+
+
+def test_the_heartbeat_of_the_pollers_worker_is_no_sign_of_life(tmp_path: Path) -> None:
+    """Its settler may be well while its keeper hangs: only the keeper touches the file, see test_poller_threads."""
+    path = tmp_path / "alive"
+    settings = CommonSettings.model_validate({"redis_url": "redis://unused.invalid", "instance": "p1", "health_file": path})
+    celery_app.build(QueueName.SETTLE, settings, queue="settle.p1")
+    signals.heartbeat_sent.send(sender=None)
+    assert not path.exists()

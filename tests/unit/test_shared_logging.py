@@ -49,6 +49,14 @@ def test_a_line_from_another_thread_has_the_same_keys() -> None:
     assert (line.get("service"), line.get("instance")) == ("poller", "p1")
 
 
+@pytest.mark.parametrize("write", ["log.info('x')", "std.getLogger('some.library').warning('x')"])
+def test_a_line_names_its_service_whatever_the_context_is(write: str) -> None:
+    """Celery's and a library's lines too, in a thread, and after somebody cleared the context variables."""
+    thread = f"t = threading.Thread(target=lambda: {write}); t.start(); t.join()"
+    found = lines(f"import structlog, threading, logging as std\nstructlog.contextvars.clear_contextvars()\n{write}\n{thread}")
+    assert [(line["event"], line["service"], line["instance"]) for line in found] == [("x", "poller", "p1")] * 2
+
+
 def test_the_standard_librarys_lines_are_json_too() -> None:
     [line] = lines("import logging as std; std.getLogger('some.library').warning('%s of %d', 'one', 2)")
     assert (line["event"], line["level"], line["service"]) == ("one of 2", "warning", "poller")

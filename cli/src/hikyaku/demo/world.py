@@ -89,6 +89,7 @@ class World:
             QueueUrl=self.endpoints["HIKYAKU_DLQ_URL"],
             MaxNumberOfMessages=10,
             VisibilityTimeout=0,
+            WaitTimeSeconds=1,
             MessageAttributeNames=["All"],
         )
         return [_letter(message) for message in answer.get("Messages", [])]

@@ -5,7 +5,6 @@ their header, upserting on the table's primary key. `[defaults]` changes what al
 """
 
 import codecs
-import re
 import tomllib
 from enum import StrEnum
 from fnmatch import fnmatchcase
@@ -16,6 +15,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 
 from shared import keys
 from shared.errors import ErrorCode, Rejected
+from shared.toml_place import at
 
 POSTGRESQL_ENCODINGS = MappingProxyType(
     {
@@ -219,7 +219,7 @@ def parse(text: str) -> Datasets:
         raise DatasetsError(str(error)) from None
     unknown = sorted(set(document) - {"defaults", "datasets"})
     if unknown:
-        raise DatasetsError(_at(text, unknown[0], None, "is neither [defaults] nor [datasets.<name>]"))
+        raise DatasetsError(at(text, unknown[0], None, "is neither [defaults] nor [datasets.<name>]"))
     defaults, tables = document.get("defaults", {}), document.get("datasets", {})
     _checked(text, "defaults", Options, defaults, {})
     return Datasets(defaults, {name: _entry(text, name, table, defaults) for name, table in _tables(tables).items()})
@@ -234,34 +234,22 @@ def _tables(tables: Any) -> dict[str, Any]:
 def _entry(text: str, name: str, table: Any, defaults: dict[str, Any]) -> Dataset:
     section = f"datasets.{name}"
     if isinstance(table, dict) and "name" in table:
-        raise DatasetsError(_at(text, section, "name", "is not an option: the table's own name is the dataset's"))
+        raise DatasetsError(at(text, section, "name", "is not an option: the table's own name is the dataset's"))
     entry: Dataset = _checked(text, section, Dataset, table, {**defaults, "name": name})
     return entry
 
 
 def _checked(text: str, section: str, model: type[BaseModel], said: Any, base: dict[str, Any]) -> Any:
     if not isinstance(said, dict):
-        raise DatasetsError(_at(text, section, None, "must be a table"))
+        raise DatasetsError(at(text, section, None, "must be a table"))
     try:
         return model.model_validate({**base, **said})
     except ValidationError as error:
         first = error.errors()[0]
         option = str(first["loc"][0]) if first["loc"] else None
-        raise DatasetsError(_at(text, section, option, _reason(error))) from None
+        raise DatasetsError(at(text, section, option, _reason(error))) from None
 
 
 def _reason(error: ValidationError) -> str:
     first = error.errors()[0]
     return "is not an option" if first["type"] == "extra_forbidden" else first["msg"].removeprefix("Value error, ")
-
-
-def _at(text: str, section: str, option: str | None, problem: str) -> str:
-    """Say where: tomllib keeps no positions, so look for the section's heading and, below it, for the option."""
-    lines = text.splitlines()
-    heading = re.compile(r"\s*\[\s*" + r"\s*\.\s*".join(rf"[\"']?{re.escape(part)}[\"']?" for part in section.split(".", 1)) + r"\s*\]")
-    start = next((number for number, line in enumerate(lines) if heading.match(line)), None)
-    assigns = re.compile(rf"\s*[\"']?{re.escape(option or '')}[\"']?\s*=")
-    below = lines[start + 1 :] if option and start is not None else []
-    offset = next((number + 1 for number, line in enumerate(below) if assigns.match(line)), 0)
-    place = f"line {start + offset + 1}: " if start is not None else ""
-    return f"{place}{section}{'.' + option if option else ''}: {problem}"

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 
 from hikyaku.demo.scenario import Story, play, prepare
 from hikyaku.demo.world import Fate, World, read_endpoints
@@ -24,6 +24,7 @@ def demo(*, keep: Annotated[bool, typer.Option("--keep", help="Leave the stack u
     Example: hikyaku demo --keep
     """
     layout, progress = locate(), Progress()
+    ours = not layout.state.exists()
     with lifecycle.locked(layout):
         lifecycle.up(layout, progress, os.environ)
         try:
@@ -31,6 +32,9 @@ def demo(*, keep: Annotated[bool, typer.Option("--keep", help="Leave the stack u
         finally:
             if not keep:
                 lifecycle.down(layout, progress)
+                if ours:
+                    # The next demo shall tell the same story; a stack that was there before keeps its data.
+                    lifecycle.clean(layout, progress)
     if keep:
         progress.note(f"The stack is up. Flower: {flower}\nEvery URL: {layout.endpoints}\nStop it: hikyaku local down")
 
@@ -49,7 +53,9 @@ def perform(layout: Layout, console: Console) -> str:
 
 def show(console: Console, story: Story, seconds: float) -> None:
     """Print the story's tables."""
-    files = Table("file", "status", "rows", "put → committed", "error_code", title="hikyaku.files: every file's fate")
+    files = Table(
+        Column("file", overflow="fold"), "status", "rows", "received → committed", "error_code", title="hikyaku.files: every file's fate"
+    )
     for fate in story.fates:
         files.add_row(*_cells(fate))
     tables = Table("table", "rows", title="what is in PostgreSQL")
@@ -59,6 +65,8 @@ def show(console: Console, story: Story, seconds: float) -> None:
     for letter in story.letters:
         letters.add_row(letter.message_id[:8], letter.error_code, letter.error)
     console.print(files, tables, letters)
+    if story.fates[0].status == "duplicate":
+        console.print("This stack has carried these files before. To start over: hikyaku local down --clean")
     console.print(f"{len(story.fates)} files in {seconds:.1f} s.")
 
 

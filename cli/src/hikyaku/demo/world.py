@@ -34,7 +34,7 @@ class Fate:
     rows_loaded: int | None
     error_code: str | None
     seconds: float
-    """From S3's event to the commit."""
+    """From the poller's receive to the commit."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +68,7 @@ class World:
         """Every row of the ledger, oldest first."""
         rows = self.database.execute(
             """SELECT key, version_id, status, rows_loaded, error_code,
-                      extract(epoch FROM coalesce(loaded_at, now()) - received_at)::float8 AS seconds
+                      extract(epoch FROM coalesce(loaded_at, updated_at) - received_at)::float8 AS seconds
                  FROM hikyaku.files ORDER BY received_at, key"""
         ).fetchall()
         return [Fate(**row) for row in rows]

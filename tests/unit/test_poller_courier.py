@@ -6,7 +6,6 @@ from dataclasses import dataclass, field
 from typing import Any, cast
 
 import pytest
-from botocore.exceptions import ClientError
 from redis import Redis
 from structlog.testing import capture_logs
 
@@ -566,7 +565,6 @@ def test_a_dead_letter_that_sqs_never_takes_holds_nobody_up(world: World) -> Non
     assert [text for text in world.sqs.bodies(QUEUE) if len(text) < LARGEST_MESSAGE] == []
 
 
-@pytest.mark.xfail(strict=True, raises=ClientError, reason="courier.py: what SQS refuses for good fails every round, for ever")
 def test_a_dead_letter_that_sqs_never_takes_is_forgotten_once_sqs_has_moved_it(world: World) -> None:
     """Each failing round ends in a backoff of up to 30 s without a sign of life, for all other files too."""
     world.send("x" * LARGEST_MESSAGE)

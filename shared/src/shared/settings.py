@@ -16,7 +16,6 @@ from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 PREFIX = "HIKYAKU_"
-LAST_PORT = 65535
 
 
 class SecretFiles(PydanticBaseSettingsSource):
@@ -33,9 +32,14 @@ class SecretFiles(PydanticBaseSettingsSource):
 
 
 def _redis_url(url: SecretStr) -> SecretStr:
-    parts = urlsplit(url.get_secret_value())
-    if parts.scheme not in {"redis", "rediss"} or (parts.port or 0) > LAST_PORT:
-        raise ValueError("is not redis://user:password@host:port/0")
+    try:
+        parts = urlsplit(url.get_secret_value())
+        port = parts.port
+    except ValueError:
+        # Its own words quote a piece of the URL, which may be the password.
+        parts, port = urlsplit(""), None
+    if parts.scheme not in {"redis", "rediss"} or port == 0:
+        raise ValueError("is not redis://user:password@host:port/0 (percent-encode special characters of the password)")
     return url
 
 

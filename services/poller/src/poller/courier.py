@@ -12,7 +12,7 @@ from poller.events import Created, Ignored, InvalidEventError, parse
 from poller.in_flight import Finished, Held, InFlight
 from poller.pipeline import BROKER_ERRORS, Pipeline, parcels
 from poller.settings import PollerSettings
-from poller.sqs import SQS_ERRORS, DeadLetter, IngestQueue, Message
+from poller.sqs import SQS_ERRORS, DeadLetter, IngestQueue, Message, is_final
 from shared.contract import FileRef, SettledParcel, Settlement, settle_queue
 from shared.errors import ErrorCode
 from shared.logging import get_logger
@@ -161,6 +161,11 @@ class Courier:
                 if finished.rejection:
                     self._queue.dead_letter(_dead_letter(finished.message, finished.rejection))
             except SQS_ERRORS as error:
+                if is_final(error):
+                    # Too large with its attributes, say: SQS itself will move the message, after its last receive.
+                    get_logger().error("dead_letter_refused", action="settle", message_id=finished.message.message_id)
+                    self._released.append((finished.message.message_id, finished.message.receipt_handle))
+                    continue
                 failure = error
                 self._finished.append(finished)
             else:

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 SQS_ERRORS = (BotoCoreError, ClientError)
 """What a call raises while SQS is away or says no."""
+REFUSALS = {"InvalidParameterValue", "InvalidMessageContents", "InvalidAttributeValue", "BatchRequestTooLong"}
+"""What SQS says of a message that it will never take: too large, or with characters that it does not allow."""
 BATCH = 10
 LONGEST_ATTRIBUTE = 1024
 
@@ -39,6 +41,11 @@ class DeadLetter:
     body: str
     error_code: str
     error: str
+
+
+def is_final(error: Exception) -> bool:
+    """Whether SQS would say no to this very message again (SendMessage, *Errors*)."""
+    return isinstance(error, ClientError) and error.response.get("Error", {}).get("Code") in REFUSALS
 
 
 def connect(receive_wait: int, region: str) -> "SQSClient":

@@ -38,6 +38,14 @@ format: setup ## Format the code and mend what the linter can
 	$(RUN) ruff check --fix
 	$(RUN) ruff format
 
+bench: setup ## Measure the line beside a plain loop, on a stack of its own in .local/bench
+	$(RUN) hikyaku local up --dir .local/bench
+	PYTHONPATH=tests/integration:benchmarks $(RUN) python benchmarks/line_speed.py .local/bench; \
+	  status=$$?; $(RUN) hikyaku local down --dir .local/bench --clean; exit $$status
+
+chaos: setup ## Kill each part while a file is half-way through it (part of `make test` too)
+	$(RUN) pytest tests/integration/test_kills.py $(ARGS)
+
 clean: ## Stop the local stack and remove what the targets made
 	@if [ -x .venv/bin/hikyaku ]; then .venv/bin/hikyaku local down --clean; fi
 	rm -rf .venv .tools .mypy_cache .ruff_cache .pytest_cache .coverage

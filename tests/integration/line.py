@@ -83,7 +83,7 @@ class Line:
     def send(self, dataset: str, csv: bytes, name: str | None = None) -> Put:
         return self.put(f"incoming/{dataset}/{name or uuid4().hex}.csv.gz.age", self.seal(csv))
 
-    def announce(self, put: Put, *, sequencer: str = "00", time: str = "2026-11-24T00:00:00Z") -> None:
+    def announce(self, put: Put, *, sequencer: str = "00", time: str = "2026-11-24T00:00:00Z", queue_url: str | None = None) -> None:
         """Send the event that EventBridge would."""
         obj = {"key": put.key, "size": put.size, "etag": put.etag, "version-id": put.version_id, "sequencer": sequencer}
         event = {
@@ -93,7 +93,7 @@ class Line:
             "time": time,
             "detail": {"bucket": {"name": self.bucket}, "object": obj},
         }
-        self.sqs.send_message(QueueUrl=self.queue_url, MessageBody=json.dumps(event))
+        self.sqs.send_message(QueueUrl=queue_url or self.queue_url, MessageBody=json.dumps(event))
 
     @contextmanager
     def silence(self) -> Iterator[None]:

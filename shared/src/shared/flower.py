@@ -37,6 +37,7 @@ def main() -> None:
             f"--basic-auth={settings.flower_auth.get_secret_value()}",
             "--read_only=True",
             "--max_tasks=10000",
+            "--tasks_columns=name,args,state,received,runtime,worker,uuid",
             "--logging=warning",
         ]
     )

@@ -91,6 +91,9 @@ def localstack_environment(settings: Settings) -> dict[str, str]:
         "LOCALSTACK_HOST": f"{HOST}:{settings.port}",  # what it puts into the URLs that it hands out
         "FILESYSTEM_ROOT": str(settings.home),  # else it writes to /var/lib/localstack
         "HOME": str(settings.home),  # else to ~/.cache
+        # Else, on a host that it takes for a container, it empties /tmp/localstack, which all stacks of the machine would share.
+        "OVERRIDE_IN_DOCKER": "0",
+        "TMPDIR": str(settings.home / "tmp"),
         "DISABLE_EVENTS": "1",  # no telemetry
         "SKIP_SSL_CERT_DOWNLOAD": "1",
         "DNS_ADDRESS": "0",  # no DNS server: it wants port 53
@@ -177,6 +180,7 @@ def prepare_environment(settings: Settings) -> None:
     for name in [name for name in os.environ if name.startswith("AWS_")]:
         del os.environ[name]
     os.environ.update(localstack_environment(settings))
+    (settings.home / "tmp").mkdir(parents=True, exist_ok=True)
 
 
 def run(settings: Settings) -> None:

@@ -44,10 +44,6 @@ def server_environment(layout: Layout, port: int) -> dict[str, str]:
         "HIKYAKU_LOCALSTACK_PORT": str(port),
         "HIKYAKU_LOCALSTACK_HOME": str(layout.localstack),
         "HIKYAKU_OUT": str(_written(layout)),
-        # Else, on a host that it takes for a container, it writes to /var/lib/localstack and empties /tmp/localstack,
-        # which all stacks of the machine would share.
-        "OVERRIDE_IN_DOCKER": "0",
-        "TMPDIR": str(layout.localstack / "tmp"),
     }
 
 

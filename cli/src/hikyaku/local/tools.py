@@ -6,6 +6,7 @@ import importlib.util
 import os
 import shutil
 import subprocess
+import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,9 +14,6 @@ from pathlib import Path
 from hikyaku.errors import UserError
 from hikyaku.local.layout import Layout
 from hikyaku.local.progress import Progress
-
-PYTHON_VERSION = "3.11"
-"""Of the LocalStack release whose packages `localstack/requirements.txt` pins."""
 
 
 def localstack_python(layout: Layout) -> Path:
@@ -55,7 +53,7 @@ def _locked(path: Path) -> Iterator[None]:
 def _install(layout: Layout, requirements: Path) -> None:
     uv, python, log = _uv(layout), localstack_python(layout), layout.log("tools")
     steps = (
-        [uv, "venv", "--clear", "--python", PYTHON_VERSION, str(python.parent.parent)],
+        [uv, "venv", "--clear", "--python", sys.executable, str(python.parent.parent)],
         [uv, "pip", "install", "--python", str(python), "--require-hashes", "-r", str(requirements)],
     )
     with log.open("w", encoding="utf-8") as output:

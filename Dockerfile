@@ -1,4 +1,3 @@
-# syntax=docker/dockerfile:1
 # One image a service: docker build --build-arg SERVICE=poller|decryptor|loader|migrate|flower .
 ARG PYTHON_IMAGE=python:3.13-slim-trixie
 
@@ -8,7 +7,7 @@ ARG UV_VERSION=0.13.9
 ENV UV_LINK_MODE=copy UV_COMPILE_BYTECODE=1 UV_PYTHON_DOWNLOADS=never UV_PROJECT_ENVIRONMENT=/app
 # Behind a TLS-inspecting proxy: docker build --secret id=ca_bundle,src=/etc/ssl/certs/ca-certificates.crt
 RUN --mount=type=secret,id=ca_bundle --mount=type=cache,target=/root/.cache/pip \
-    if [ -f /run/secrets/ca_bundle ]; then export PIP_CERT=/run/secrets/ca_bundle; fi; \
+    if [ -s /run/secrets/ca_bundle ]; then export PIP_CERT=/run/secrets/ca_bundle; fi; \
     pip install --root-user-action=ignore uv==${UV_VERSION}
 WORKDIR /src
 COPY pyproject.toml uv.lock ./
@@ -17,7 +16,7 @@ COPY services services
 COPY cli cli
 # Only what this service declares: no boto3 in the loader's image, no psycopg in the decryptor's.
 RUN --mount=type=secret,id=ca_bundle --mount=type=cache,target=/root/.cache/uv \
-    if [ -f /run/secrets/ca_bundle ]; then export SSL_CERT_FILE=/run/secrets/ca_bundle; fi; \
+    if [ -s /run/secrets/ca_bundle ]; then export SSL_CERT_FILE=/run/secrets/ca_bundle; fi; \
     case "${SERVICE}" in \
       poller|decryptor|loader) packages="--package hikyaku-${SERVICE}" ;; \
       migrate) packages="--package hikyaku-loader --extra migrate" ;; \

@@ -173,6 +173,25 @@ def test_an_event_without_version_and_etag_is_invalid() -> None:
         parse(body(event), BUCKET)
 
 
+@pytest.mark.parametrize("text", ["nul\0", "surrogate\ud800"])
+@pytest.mark.parametrize("field", ["key", "version-id", "etag", "sequencer"])
+def test_text_that_the_ledger_could_not_hold_is_invalid(field: str, text: str) -> None:
+    value = f"incoming/orders/{text}.csv.gz.age" if field == "key" else text
+    with pytest.raises(InvalidEventError):
+        parse(json.dumps(_with(value, "detail", "object", field)), BUCKET)
+
+
+def test_a_native_key_that_decodes_to_a_nul_is_invalid() -> None:
+    with pytest.raises(InvalidEventError):
+        parse(body(native(native_record(key="incoming/orders/a\0.csv.gz.age"))), BUCKET)
+
+
+@pytest.mark.parametrize("time", ["2026-11-24T10:00:00", "0001-01-01T00:00:00+23:00"])
+def test_a_time_without_its_zone_or_before_s3_is_invalid(time: str) -> None:
+    with pytest.raises(InvalidEventError):
+        parse(json.dumps(_with(time, "time")), BUCKET)
+
+
 def test_a_time_that_is_no_time_is_invalid() -> None:
     with pytest.raises(InvalidEventError):
         parse(body(_with("yesterday", "time")), BUCKET)

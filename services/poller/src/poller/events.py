@@ -18,6 +18,7 @@ from shared.keys import is_ours
 
 EVENTBRIDGE_CREATED = "Object Created"
 NATIVE_CREATED = "ObjectCreated:"
+S3_BORN = 2006
 LARGEST_OBJECT = 50 * 1024**4
 """Bytes, Amazon S3 User Guide, uploading objects."""
 
@@ -47,11 +48,22 @@ class Ignored:
 
 
 def _time(text: str) -> str:
-    dt.datetime.fromisoformat(text)
+    moment = dt.datetime.fromisoformat(text)
+    if moment.tzinfo is None or moment.year < S3_BORN:
+        raise ValueError("is no time of S3's")
+    return text
+
+
+def _storable(text: str) -> str:
+    """Text that UTF-8 and PostgreSQL can hold (PostgreSQL, chapter 8.3: no NUL)."""
+    if "\0" in text:
+        raise ValueError("holds a NUL")
+    text.encode()
     return text
 
 
 _Time = Annotated[str, AfterValidator(_time)]
+_Text = Annotated[str, AfterValidator(_storable)]
 
 
 class _Strict(BaseModel):
@@ -59,20 +71,21 @@ class _Strict(BaseModel):
 
 
 class _Object(_Strict):
-    key: str = Field(min_length=1, max_length=4096)
+    key: Annotated[str, AfterValidator(unquote_plus), AfterValidator(_storable)] = Field(min_length=1, max_length=4096)
     size: int = Field(default=0, ge=0, le=LARGEST_OBJECT)
-    etag: str = Field(default="", alias="eTag")
-    version_id: str | None = Field(default=None, alias="versionId")
-    sequencer: str = Field(default="", max_length=256)
+    etag: _Text = Field(default="", alias="eTag")
+    version_id: _Text | None = Field(default=None, alias="versionId")
+    sequencer: _Text = Field(default="", max_length=256)
 
 
 class _EventBridgeObject(_Object):
-    etag: str = ""
-    version_id: str | None = Field(default=None, alias="version-id")
+    key: _Text = Field(min_length=1, max_length=4096)
+    etag: _Text = ""
+    version_id: _Text | None = Field(default=None, alias="version-id")
 
 
 class _Bucket(_Strict):
-    name: str = Field(min_length=1)
+    name: _Text = Field(min_length=1)
 
 
 class _Detail(_Strict):
@@ -139,7 +152,7 @@ def _from_eventbridge(event: dict[str, Any], bucket: str) -> list[Created] | Ign
 def _from_native(records: list[Any], bucket: str) -> list[Created] | Ignored:
     parsed = [_NativeRecord.model_validate(record) for record in records]
     created = [
-        _created(record.s3.bucket.name, unquote_plus(record.s3.object.key), record.s3.object, record.event_time)
+        _created(record.s3.bucket.name, record.s3.object.key, record.s3.object, record.event_time)
         for record in parsed
         if record.event_name.startswith(NATIVE_CREATED)
     ]

@@ -23,7 +23,7 @@ RUN --mount=type=secret,id=ca_bundle --mount=type=cache,target=/root/.cache/uv \
       flower) packages="--package hikyaku-shared --extra flower" ;; \
       *) echo "SERVICE must be poller, decryptor, loader, migrate or flower" >&2; exit 1 ;; \
     esac; \
-    uv sync --frozen --no-dev --no-editable ${packages}
+    uv sync --frozen --no-dev --no-editable ${packages} && rm -f /app/.lock
 
 FROM ${PYTHON_IMAGE}
 ARG SERVICE

@@ -102,7 +102,7 @@ def bad_files(line: Line) -> dict[str, bytes]:
         "columns_mismatch": line.seal(b"id,item\n1,a\n"),
         "csv_malformed": line.seal(b"id,item,qty\n1,a,1\n2,b\n"),
         "encoding_invalid": line.seal("id,item,qty\n1,座布団,1\n".encode("cp932")),
-        "value_invalid": line.seal(b"id,item,qty\n1,SECRETMARKER,many\n"),
+        "value_invalid": line.seal(b"id,item,qty\n1,SECRETMARKER,SECRETMARKER\n"),
         "duplicate_keys": line.seal(b"id,item,qty\n1,a,1\n1,b,2\n"),
     }
 
@@ -115,6 +115,8 @@ def test_every_bad_file_is_rejected_with_its_code_and_reaches_the_dead_letter_qu
         row = line.fate(put)
         assert (row["status"], row["error_code"]) == ("rejected", code)
         assert "SECRETMARKER" not in (row["error"] or "")
+    logs = "".join(path.read_text(encoding="utf-8", errors="replace") for path in (line.folder / "logs").iterdir())
+    assert "SECRETMARKER" not in logs
     line.quiet()
     eventually(lambda: line.messages(line.dlq_url) == len(puts), what="all rejected messages are in the dead-letter queue")
     assert rows(line, table) == []

@@ -237,6 +237,20 @@ def test_a_retry_is_held_and_submitted_again_without_another_receive(world: Worl
     assert message.receive_count == 1
 
 
+def test_an_internal_error_costs_an_attempt_and_ends_in_the_dead_letter_queue(world: World) -> None:
+    """It is no outage: held like one, a file that always fails so would keep its slot for hours."""
+    world.send_files(1)
+    for _ in range(MAX_RECEIVE_COUNT):
+        world.courier.receive()
+        [files], world.pipeline.parcels = world.pipeline.parcels, []
+        failed = settled(files, Verdict.RETRY).settlements[0].model_copy(update={"error_code": "internal_error"})
+        world.courier.settle(SettledParcel(parcel_id="p", settlements=(failed,)))
+        assert len(world.courier.in_flight) == 0
+        world.courier.keep()
+    world.courier.receive()
+    assert (world.left, len(world.sqs.bodies(DLQ))) == (0, 1)
+
+
 def test_an_hour_of_retries_burns_nothing(world: World) -> None:
     world.send_files(3)
     world.courier.receive()

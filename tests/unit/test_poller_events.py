@@ -186,7 +186,7 @@ def test_a_native_key_that_decodes_to_a_nul_is_invalid() -> None:
         parse(body(native(native_record(key="incoming/orders/a\0.csv.gz.age"))), BUCKET)
 
 
-@pytest.mark.parametrize("time", ["2026-11-24T10:00:00", "0001-01-01T00:00:00+23:00"])
+@pytest.mark.parametrize("time", ["2026-11-24T10:00:00", "0001-01-01T00:00:00+23:00", "9999-12-31T23:59:59-23:00"])
 def test_a_time_without_its_zone_or_before_s3_is_invalid(time: str) -> None:
     with pytest.raises(InvalidEventError):
         parse(json.dumps(_with(time, "time")), BUCKET)

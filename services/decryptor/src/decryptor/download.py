@@ -98,7 +98,8 @@ def _spellings(key: str) -> tuple[str, ...]:
     Asking for one version makes it impossible to get another object by the second spelling.
     """
     decoded = unquote(key)
-    return (key,) if decoded == key else (key, decoded)
+    # A NUL is in no key of ours: the ledger could not hold it.
+    return (key,) if decoded == key or "\0" in decoded else (key, decoded)
 
 
 def _get(s3: S3, file: FileRef, key: str) -> dict[str, Any] | None:

@@ -102,9 +102,9 @@ def match(relation: Relation, names: tuple[str, ...], *, from_file: bool) -> tup
     """
     known = {column.name: column for column in relation.columns}
     unknown = [name for name in names if name not in known]
-    if from_file and len(unknown) == len(names):
-        # Not named: where a file has no header, its first line is data.
-        raise _mismatch(f"none of the {len(names)} names in the first line is a column of {relation}: has the file a header at all?")
+    if from_file and 2 * len(unknown) >= len(names):
+        # Not named: where a file has no header, its first line is data, even if a cell or two look like a column's name.
+        raise _mismatch(f"{len(unknown)} of the {len(names)} names in the first line are no columns of {relation}: has the file a header?")
     if unknown:
         raise _mismatch(f"{relation} has no column {_list(unknown)}; it has {_list([*known])}")
     if repeated := sorted({name for name in names if names.count(name) > 1}):

@@ -13,7 +13,7 @@ from poller.in_flight import Finished, Held, InFlight
 from poller.pipeline import BROKER_ERRORS, Pipeline, parcels
 from poller.settings import PollerSettings
 from poller.sqs import SQS_ERRORS, DeadLetter, IngestQueue, Message, is_final
-from shared.contract import FileRef, SettledParcel, Settlement, settle_queue
+from shared.contract import FileRef, SettledParcel, Settlement, Verdict, settle_queue
 from shared.errors import ErrorCode
 from shared.logging import get_logger
 
@@ -109,13 +109,19 @@ class Courier:
                 status=settlement.status,
                 error_code=settlement.error_code,
             )
-            if finished := self.in_flight.settle(settlement):
+            if settlement.verdict is Verdict.RETRY and settlement.error_code == ErrorCode.INTERNAL_ERROR:
+                # No outage: SQS counts the attempt, so that a file which always fails like this ends in the dead-letter queue.
+                self._release(self.in_flight.drop([settlement.message_id]))
+            elif finished := self.in_flight.settle(settlement):
                 self._finish(finished)
 
     def settle_failed(self, parcel_id: str) -> None:
         """A task failed in a way that nobody foresaw: give the messages back to SQS, which counts the attempt."""
         receipts = self.in_flight.drop_parcel(parcel_id)
         get_logger().error("chain_failed", action="settle", parcel=parcel_id, message_ids=list(receipts))
+        self._release(receipts)
+
+    def _release(self, receipts: dict[str, str]) -> None:
         self._released.extend(receipts.items())
         self.wake.set()
         self.room.set()

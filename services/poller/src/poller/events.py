@@ -18,7 +18,8 @@ from shared.keys import is_ours
 
 EVENTBRIDGE_CREATED = "Object Created"
 NATIVE_CREATED = "ObjectCreated:"
-S3_BORN = 2006
+S3_BORN, LATEST = 2006, 9998
+"""Years; the year after the latest leaves room for any time zone."""
 LARGEST_OBJECT = 50 * 1024**4
 """Bytes, Amazon S3 User Guide, uploading objects."""
 
@@ -49,7 +50,7 @@ class Ignored:
 
 def _time(text: str) -> str:
     moment = dt.datetime.fromisoformat(text)
-    if moment.tzinfo is None or moment.year < S3_BORN:
+    if moment.tzinfo is None or not S3_BORN <= moment.year <= LATEST:
         raise ValueError("is no time of S3's")
     return text
 

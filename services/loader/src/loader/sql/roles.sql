@@ -60,6 +60,9 @@ GRANT CREATE ON DATABASE :"database" TO hikyaku_migrator;
 CREATE SCHEMA IF NOT EXISTS hikyaku AUTHORIZATION hikyaku_migrator;
 ALTER ROLE hikyaku_migrator IN DATABASE :"database" SET search_path = hikyaku;
 
+-- What PostgreSQL says of a bad value quotes it. The loader tells what it may in the ledger; the server's log must not hold row data.
+ALTER ROLE hikyaku_loader SET log_min_messages = 'fatal';
+
 -- Whoever owns the database reads what the operator reads.
 GRANT USAGE ON SCHEMA hikyaku TO hikyaku_operator;
 GRANT hikyaku_operator TO hikyaku_owner;

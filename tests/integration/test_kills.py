@@ -7,7 +7,7 @@ children (the task has been handed to one). The targets have no key and the mode
 import os
 import signal
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import psycopg
@@ -39,7 +39,8 @@ def children(pid: int) -> list[int]:
 @contextmanager
 def locked(line: Line, table: str) -> Iterator[Callable[[], bool]]:
     """Hold the table's lock; yields a predicate that tells whether a loader waits for it."""
-    with psycopg.connect(line.endpoints["HIKYAKU_DATABASE_URL"]) as connection:
+    # Closed, not committed, at the end: PostgreSQL may have been killed meanwhile, and closing says nothing to it.
+    with closing(psycopg.connect(line.endpoints["HIKYAKU_DATABASE_URL"])) as connection:
         connection.execute(sql.SQL("LOCK TABLE {} IN SHARE MODE").format(sql.Identifier("public", table)))
 
         def waited_for() -> bool:
@@ -100,7 +101,9 @@ def test_postgres_killed_while_the_loader_is_in_its_transaction(fragile: Line, t
     with locked(fragile, table) as waited_for:
         put = fragile.send(table, CSV)
         eventually(waited_for, what="the loader waits for the lock")
-        os.kill(fragile.pid("postgres"), signal.SIGKILL)
+        old = fragile.pid("postgres")
+        os.kill(old, signal.SIGKILL)
+    eventually(lambda: fragile.pid("postgres") != old, what="another PostgreSQL runs")
     fragile.wait_for_database()
     assert_loaded_once(fragile, table, put)
 

@@ -77,7 +77,6 @@ def _transport(role: QueueName, visibility_timeout: int) -> dict[str, Any]:
         "socket_timeout": SOCKET_TIMEOUT_S,
         "socket_keepalive": True,
         "health_check_interval": 25,
-        "global_keyprefix": "",
     }
 
 

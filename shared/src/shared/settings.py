@@ -23,7 +23,7 @@ class SecretFiles(PydanticBaseSettingsSource):
 
     def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[Any, str, bool]:  # noqa: ARG002 - the base class's signature
         """Value of one setting; None where no readable file is named: `load` tells of an unreadable one."""
-        return (None if _unreadable(field_name) else _from_file(field_name)), field_name, False
+        return _from_file(field_name)[0], field_name, False
 
     def __call__(self) -> dict[str, Any]:
         """Every setting that is given as a file."""
@@ -65,7 +65,7 @@ class CommonSettings(BaseSettings):
         settings_cls: type[BaseSettings],
         init_settings: PydanticBaseSettingsSource,
         env_settings: PydanticBaseSettingsSource,
-        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - the base class\'s signature
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - the base class's signature
         file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - likewise
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """The environment wins over files; nothing else is read."""
@@ -97,7 +97,7 @@ S = TypeVar("S", bound=CommonSettings)
 
 def load(settings_class: type[S]) -> S:
     """Read the settings, or name all their problems on stderr and exit with 2."""
-    unreadable = {name: reason for name in settings_class.model_fields if (reason := _unreadable(name))}
+    unreadable = {name: reason for name in settings_class.model_fields if (reason := _from_file(name)[1])}
     try:
         settings = settings_class()
     except ValidationError as error:
@@ -112,18 +112,17 @@ def _variable(name: str) -> str:
     return name if name.isupper() else f"{PREFIX}{name.upper()}"
 
 
-def _unreadable(name: str) -> str | None:
+def _from_file(name: str) -> tuple[str | None, str | None]:
+    """Value of a setting whose file is named, or why that file can't be read; neither where none is named."""
+    variable = f"{_variable(name)}_FILE"
+    path = os.environ.get(variable)
+    if not path:
+        return None, None
     try:
-        _from_file(name)
+        return Path(path).read_text(encoding="utf-8").rstrip("\r\n"), None
     except (OSError, UnicodeDecodeError) as error:
         why = error.strerror if isinstance(error, OSError) else "is not UTF-8 text"
-        return f"{_variable(name)}_FILE: {os.environ[f'{_variable(name)}_FILE']}: {why}"
-    return None
-
-
-def _from_file(name: str) -> str | None:
-    path = os.environ.get(f"{_variable(name)}_FILE")
-    return Path(path).read_text(encoding="utf-8").rstrip("\r\n") if path else None
+        return None, f"{variable}: {path}: {why}"
 
 
 def fail(problems: list[str]) -> NoReturn:

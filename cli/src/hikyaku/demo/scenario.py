@@ -5,15 +5,20 @@ import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 from rich.progress import Progress
 
-from hikyaku.demo.world import Fate, Letter, World, wait_for
+from hikyaku.demo.world import Fate, Letter, World
+from hikyaku.errors import UserError
+from hikyaku.local import waiting
 from hikyaku.parcel import read_recipients
 from hikyaku.send import Destination, send_file
 
 SETTLE_TIMEOUT_S = 90.0
 TABLES = ("offices", "postal_codes")
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +59,7 @@ def play(world: World, demo: Path, progress: Progress, tell: Callable[[str], Non
         fates.append(_carry(world, april, "offices", progress))
         tell("April's file, one bit of the ciphertext flipped on the way: rejected, and nothing of it reaches the table")
         fates.append(_tamper(world, f"incoming/offices/{april.stem}.csv.gz.age"))
-    letters = wait_for("The rejected file's arrival in the dead-letter queue", lambda: world.dead_letters() or None, SETTLE_TIMEOUT_S)
+    letters = _wait_for("The rejected file's arrival in the dead-letter queue", world.dead_letters)
     return Story(fates, {table: world.count(table) for table in TABLES}, letters)
 
 
@@ -82,7 +87,12 @@ def _tamper(world: World, key: str) -> Fate:
 
 def _await(world: World, key: str) -> Fate:
     version = world.s3.head_object(Bucket=world.bucket, Key=key).get("VersionId", "null")
-    return wait_for(f"The fate of {key}", lambda: _final(world.fate(key, version)), SETTLE_TIMEOUT_S)
+    return _wait_for(f"The fate of {key}", lambda: _final(world.fate(key, version)))
+
+
+def _wait_for(what: str, look: Callable[[], T | None]) -> T:
+    late = UserError(f"{what} did not happen within {SETTLE_TIMEOUT_S:.0f} s", hint="Look at the logs in .local/logs.")
+    return waiting.until(look, SETTLE_TIMEOUT_S, late)
 
 
 def _final(fate: Fate | None) -> Fate | None:

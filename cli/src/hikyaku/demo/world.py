@@ -1,27 +1,19 @@
 """What the demo needs of the local stack: S3 to send to, the ledger and tables to look at, the dead-letter queue."""
 
 import shlex
-import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
 import boto3
 import psycopg
 from psycopg import sql
 from psycopg.rows import dict_row
 
-from hikyaku.errors import UserError
-
 if TYPE_CHECKING:
     from types_boto3_s3 import S3Client
     from types_boto3_sqs import SQSClient
     from types_boto3_sqs.type_defs import MessageTypeDef
-
-POLL_S = 0.05
-
-T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +21,6 @@ class Fate:
     """One row of the ledger, as far as the demo shows it."""
 
     key: str
-    version_id: str
     status: str
     rows_loaded: int | None
     error_code: str | None
@@ -64,18 +55,15 @@ class World:
         self.sqs: SQSClient = session.client("sqs", endpoint_url=endpoints["AWS_ENDPOINT_URL"])
         self.database = psycopg.connect(endpoints["HIKYAKU_DATABASE_URL"], autocommit=True, row_factory=dict_row)
 
-    def fates(self) -> list[Fate]:
-        """Every row of the ledger, oldest first."""
-        rows = self.database.execute(
-            """SELECT key, version_id, status, rows_loaded, error_code,
-                      extract(epoch FROM coalesce(loaded_at, updated_at) - received_at)::float8 AS seconds
-                 FROM hikyaku.files ORDER BY received_at, key"""
-        ).fetchall()
-        return [Fate(**row) for row in rows]
-
     def fate(self, key: str, version_id: str) -> Fate | None:
         """The ledger's row of one object version, if there is one."""
-        return next((fate for fate in self.fates() if (fate.key, fate.version_id) == (key, version_id)), None)
+        row = self.database.execute(
+            """SELECT key, status, rows_loaded, error_code,
+                      extract(epoch FROM coalesce(loaded_at, updated_at) - received_at)::float8 AS seconds
+                 FROM hikyaku.files WHERE (bucket, key, version_id) = (%s, %s, %s)""",
+            (self.bucket, key, version_id),
+        ).fetchone()
+        return Fate(**row) if row else None
 
     def count(self, table: str) -> int:
         """Rows of a table in schema public."""
@@ -116,17 +104,3 @@ def _letter(message: "MessageTypeDef") -> Letter:
         return attributes[name].get("StringValue", "") if name in attributes else ""
 
     return Letter(message["MessageId"], message["Body"], text("error_code"), text("error"))
-
-
-def wait_for(what: str, look: Callable[[], T | None], timeout: float) -> T:
-    """What `look` finds, as soon as it finds something.
-
-    Raises:
-        UserError: nothing within `timeout` seconds.
-    """
-    deadline = time.monotonic() + timeout
-    while (found := look()) is None:
-        if time.monotonic() > deadline:
-            raise UserError(f"{what} did not happen within {timeout:.0f} s", hint="Look at the logs in .local/logs.")
-        time.sleep(POLL_S)
-    return found

@@ -16,11 +16,10 @@ from hikyaku.local.layout import Layout
 from hikyaku.local.program import health_file
 from hikyaku.local.state import State
 from hikyaku.local.supervise import Info, Supervisor
+from shared import health
 
 TIMEOUT_S = {"postgres": 60, "redis": 30, "localstack": 120, "poller": 60, "decryptor": 60, "loader": 60, "flower": 60}
 CALL_TIMEOUT_S = 5
-HEALTHY_S = 60
-"""Age of a service's last sign of life above which it hangs, as in `shared.health`."""
 WRONG_SETTINGS = 2
 """Exit status of a service that does not like its settings."""
 GIVE_UP_AFTER = 3
@@ -120,4 +119,4 @@ def _touched(layout: Layout, info: Info) -> bool:
         touched = health_file(layout, info.name).stat().st_mtime
     except FileNotFoundError:
         return False
-    return touched >= max(info.started, time.time() - HEALTHY_S)
+    return touched >= max(info.started, time.time() - health.DEFAULT_MAX_AGE)

@@ -31,7 +31,9 @@ class Courier:
         self._clock = clock
         self._finished: deque[Finished] = deque()
         self._released: deque[tuple[str, str]] = deque()
+        # The keeper's own: what it has yet to tell SQS.
         self._deleting: dict[str, str] = {}
+        self._releasing: dict[str, str] = {}
         self._next_heartbeat = 0.0
         self._epoch_known = False
         self.in_flight = InFlight(clock, settings.task_deadline, settings.max_in_flight_bytes)
@@ -147,14 +149,12 @@ class Courier:
         than nowhere.
         """
         failure = self._hand_over()
-        deleting = dict(self._deleting)
-        self._queue.delete(deleting)
-        for message_id in deleting:
-            del self._deleting[message_id]
         while self._released:
-            receipt = self._released[0]
-            self._queue.release(dict([receipt]))
-            self._released.popleft()
+            message_id, handle = self._released.popleft()
+            self._releasing[message_id] = handle
+        for tell, receipts in ((self._queue.delete, self._deleting), (self._queue.release, self._releasing)):
+            tell(receipts)
+            receipts.clear()
         if failure:
             raise failure
 
@@ -170,7 +170,7 @@ class Courier:
                 if is_final(error):
                     # Too large with its attributes, say: SQS itself will move the message, after its last receive.
                     get_logger().error("dead_letter_refused", action="settle", message_id=finished.message.message_id)
-                    self._released.append((finished.message.message_id, finished.message.receipt_handle))
+                    self._releasing[finished.message.message_id] = finished.message.receipt_handle
                     continue
                 failure = error
                 self._finished.append(finished)

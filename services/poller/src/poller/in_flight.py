@@ -7,6 +7,7 @@ import threading
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
+from poller import backoff
 from poller.sqs import Message
 from shared.contract import FileRef, Settlement, Verdict
 
@@ -97,7 +98,7 @@ class InFlight:
 
     def _back_off(self, held: Held) -> None:
         held.deadline = None
-        held.submit_at = self._clock() + min(2.0 ** min(held.retries, 10), LONGEST_BACKOFF_S)
+        held.submit_at = self._clock() + backoff.exponential(held.retries, LONGEST_BACKOFF_S)
         held.retries += 1
 
     def resubmit_all(self) -> int:

@@ -67,7 +67,7 @@ class Pipeline:
 
     def _signature(self, task: TaskName, queue: str, label: str, parcel_id: str, *args: object) -> Signature:
         # str(): Celery takes anything with a `name` for a task of its own, an enum member too.
-        # The label is what a person reads in Flower. `.set` on each link: options of a chain reach only its first task.
+        # The label is what a person reads in Flower. It is set on each link: options of a chain reach only its first task.
         errback = self._app.signature(str(TaskName.SETTLE_FAILED), args=[parcel_id], immutable=True, queue=self._settle_queue)
         link = self._app.signature(str(task), args=args, queue=queue, argsrepr=label, kwargsrepr="")
         link.on_error(errback)

@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 from celery.worker import WorkController, state
 
+from poller import backoff
 from poller.app import Poller
 from poller.sqs import SQS_ERRORS
 from shared import health
@@ -113,7 +114,7 @@ class Rounds:
 
     def _wait_out(self, action: str, error: Exception, failures: int) -> None:
         """Exponential backoff with full jitter, cut short by the end."""
-        pause = random.uniform(0.1, min(2.0 ** min(failures, 10), LONGEST_BACKOFF_S))  # noqa: S311 - jitter is no secret
+        pause = random.uniform(0.1, backoff.exponential(failures, LONGEST_BACKOFF_S))  # noqa: S311 - jitter is no secret
         get_logger().warning("sqs_away", action=action, reason=type(error).__name__, pause_s=round(pause, 1))
         (self._ended if action == "keep" else self.stopping).wait(pause)
 

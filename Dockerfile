@@ -1,15 +1,15 @@
-# One image a service: docker build --build-arg SERVICE=poller|decryptor|loader|migrate|flower .
+# One image a service: docker build --build-arg SERVICE=poller|decryptor|loader|migrate|flower|cli .   (all of them: make images)
 ARG PYTHON_IMAGE=python:3.13-slim-trixie
 
 FROM ${PYTHON_IMAGE} AS build
 ARG SERVICE
-ARG UV_VERSION=0.13.9
-ENV UV_LINK_MODE=copy UV_COMPILE_BYTECODE=1 UV_PYTHON_DOWNLOADS=never UV_PROJECT_ENVIRONMENT=/app
+ENV UV_LINK_MODE=copy UV_PYTHON_DOWNLOADS=never UV_PROJECT_ENVIRONMENT=/app
+WORKDIR /src
+COPY uv-requirements.txt ./
 # Behind a TLS-inspecting proxy: docker build --secret id=ca_bundle,src=/etc/ssl/certs/ca-certificates.crt
 RUN --mount=type=secret,id=ca_bundle --mount=type=cache,target=/root/.cache/pip \
     if [ -s /run/secrets/ca_bundle ]; then export PIP_CERT=/run/secrets/ca_bundle; fi; \
-    pip install --root-user-action=ignore uv==${UV_VERSION}
-WORKDIR /src
+    pip install --root-user-action=ignore --require-hashes --requirement uv-requirements.txt
 COPY pyproject.toml uv.lock ./
 COPY shared shared
 COPY services services
@@ -18,19 +18,41 @@ COPY cli cli
 RUN --mount=type=secret,id=ca_bundle --mount=type=cache,target=/root/.cache/uv \
     if [ -s /run/secrets/ca_bundle ]; then export SSL_CERT_FILE=/run/secrets/ca_bundle; fi; \
     case "${SERVICE}" in \
-      poller|decryptor|loader) packages="--package hikyaku-${SERVICE}" ;; \
-      migrate) packages="--package hikyaku-loader --extra migrate" ;; \
-      flower) packages="--package hikyaku-shared --extra flower" ;; \
-      *) echo "SERVICE must be poller, decryptor, loader, migrate or flower" >&2; exit 1 ;; \
+      poller|decryptor|loader) set -- --package "hikyaku-${SERVICE}" ;; \
+      migrate) set -- --package hikyaku-loader --extra migrate ;; \
+      flower) set -- --package hikyaku-shared --extra flower ;; \
+      cli) set -- --package hikyaku ;; \
+      *) echo "SERVICE must be poller, decryptor, loader, migrate, flower or cli" >&2; exit 1 ;; \
     esac; \
-    uv sync --frozen --no-dev --no-editable ${packages} && rm -f /app/.lock
+    uv sync --frozen --no-dev --no-editable "$@"
+# The rest of the image, made here: the final stage runs nothing, so that the same sources give the same layers on any day.
+# One fixed uid for all services: the decryptor and the loader share the spool. What uv notes of the build's time goes.
+ARG SOURCE_DATE_EPOCH=0
+RUN groupadd --gid 10001 hikyaku \
+    && useradd --uid 10001 --gid 10001 --no-create-home --home-dir /nonexistent --shell /usr/sbin/nologin hikyaku \
+    && rm -f /app/.lock && find /app -name uv_cache.json -delete \
+    && find /app -path '*.dist-info/RECORD' -exec sed -i '/uv_cache\.json/d' {} + \
+    && find /app -exec touch --no-dereference --date "@${SOURCE_DATE_EPOCH}" {} + \
+    && python -m compileall -q --invalidation-mode unchecked-hash /app \
+    && mkdir -p /image/etc /image/var/lib/hikyaku \
+    && cp /etc/passwd /etc/group /image/etc/ && chown 10001:10001 /image/var/lib/hikyaku && chmod 0700 /image/var/lib/hikyaku \
+    && mv /app /image/app \
+    && find /image -exec touch --no-dereference --date "@${SOURCE_DATE_EPOCH}" {} +
 
 FROM ${PYTHON_IMAGE}
 ARG SERVICE
-LABEL org.opencontainers.image.title="hikyaku-${SERVICE}"
-# One fixed uid for all services: the decryptor and the loader share the spool.
-RUN groupadd --gid 10001 hikyaku && useradd --uid 10001 --gid 10001 --no-create-home --shell /usr/sbin/nologin hikyaku
-COPY --from=build /app /app
+ARG VERSION=0.1.0
+ARG REVISION=unknown
+ARG CREATED=1970-01-01T00:00:00Z
+ARG PYTHON_IMAGE
+LABEL org.opencontainers.image.title="hikyaku-${SERVICE}" \
+      org.opencontainers.image.description="Encrypted CSV from S3 into PostgreSQL: each file exactly once" \
+      org.opencontainers.image.version="${VERSION}" \
+      org.opencontainers.image.revision="${REVISION}" \
+      org.opencontainers.image.created="${CREATED}" \
+      org.opencontainers.image.licenses="MIT" \
+      org.opencontainers.image.base.name="${PYTHON_IMAGE}"
+COPY --from=build /image/ /
 ENV PATH=/app/bin:${PATH} PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 HIKYAKU_LOG_FORMAT=json
 USER 10001:10001
 WORKDIR /tmp

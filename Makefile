@@ -1,19 +1,19 @@
 # The one entry point: `make help`. Everything it makes lies in this checkout (.tools, .venv, .local) or in uv's and pip's caches.
-UV_VERSION := 0.13.9
 PYTHON ?= python3
 UV := .tools/uv/bin/uv
 RUN := $(UV) run --frozen
 export UV_PROJECT_ENVIRONMENT := .venv
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check format bench chaos compose-test clean
+.PHONY: help setup demo test check format bench chaos images compose-test clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-$(UV):
+$(UV): uv-requirements.txt
 	$(PYTHON) -m venv .tools/uv
-	.tools/uv/bin/pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
+	.tools/uv/bin/pip install --quiet --disable-pip-version-check --require-hashes --requirement uv-requirements.txt
+	@touch $@
 
 .venv/.synced: $(UV) uv.lock pyproject.toml shared/pyproject.toml services/poller/pyproject.toml services/decryptor/pyproject.toml services/loader/pyproject.toml cli/pyproject.toml
 	$(UV) sync --frozen
@@ -27,11 +27,12 @@ demo: setup ## Carry real files from S3 into PostgreSQL on this machine (KEEP=1 
 test: setup ## Run all tests: unit, and integration on a real LocalStack, PostgreSQL and Redis
 	$(RUN) pytest $(ARGS)
 
-check: setup ## Lint, format, types, template: what the hook and CI run too
+check: setup ## Lint, format, types, template, Dockerfile: what the hook and CI run too
 	$(RUN) ruff check
 	$(RUN) ruff format --check
 	$(RUN) mypy
 	$(RUN) cfn-lint aws/stack.yaml
+	$(RUN) hadolint Dockerfile
 	$(UV) lock --check
 
 format: setup ## Format the code and mend what the linter can
@@ -45,6 +46,10 @@ bench: setup ## Measure the line beside a plain loop, on a stack of its own in .
 
 chaos: setup ## Kill each part while a file is half-way through it (part of `make test` too)
 	$(RUN) pytest tests/integration/test_kills.py $(ARGS)
+
+images: ## Build every image of docker-compose.yml: the same sources give the same layers
+	SOURCE_DATE_EPOCH=$$(git log -1 --format=%ct) HIKYAKU_REVISION=$$(git describe --always --dirty --abbrev=12) \
+	  HIKYAKU_CREATED=$$(git log -1 --format=%cd --date=format-local:%Y-%m-%dT%H:%M:%SZ) TZ=UTC docker compose --profile tools build
 
 compose-test: setup ## Run docker-compose.yml on a real engine (root, Debian, apt-get install docker.io mmdebstrap)
 	tests/compose/run.sh $(ARGS)

@@ -53,7 +53,7 @@ LABEL org.opencontainers.image.title="hikyaku-${SERVICE}" \
       org.opencontainers.image.licenses="MIT" \
       org.opencontainers.image.base.name="${PYTHON_IMAGE}"
 COPY --from=build /image/ /
-ENV PATH=/app/bin:${PATH} PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 HIKYAKU_LOG_FORMAT=json
+ENV PATH=/app/bin:${PATH} PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1
 USER 10001:10001
 WORKDIR /tmp
 CMD ["python", "-c", "raise SystemExit('say which service to run: see docker-compose.yml')"]

@@ -49,7 +49,7 @@ chaos: setup ## Kill each part while a file is half-way through it (part of `mak
 
 images: ## Build every image of docker-compose.yml: the same sources give the same layers
 	SOURCE_DATE_EPOCH=$$(git log -1 --format=%ct) HIKYAKU_REVISION=$$(git describe --always --dirty --abbrev=12) \
-	  HIKYAKU_CREATED=$$(git log -1 --format=%cd --date=format-local:%Y-%m-%dT%H:%M:%SZ) TZ=UTC docker compose --profile tools build
+	  HIKYAKU_CREATED=$$(TZ=UTC git log -1 --format=%cd --date=format-local:%Y-%m-%dT%H:%M:%SZ) docker compose --profile tools build
 
 compose-test: setup ## Run docker-compose.yml on a real engine (root, Debian, apt-get install docker.io mmdebstrap)
 	tests/compose/run.sh $(ARGS)

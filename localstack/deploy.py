@@ -4,26 +4,19 @@ It needs boto3 and nothing else, and runs in three places:
 
 * ``launcher.py`` calls it once LocalStack is ready;
 * LocalStack's own image runs it as an init hook, mounted as ``/etc/localstack/init/ready.d/deploy.py``;
-* by hand: ``python localstack/deploy.py --endpoint http://127.0.0.1:4566 --out DIR``.
+* by hand: ``python localstack/deploy.py --endpoint http://127.0.0.1:4566 --out DIR``. ``--help`` lists the options, each
+  with the variable of the environment that may give it instead.
 
 Running it again is safe: the stack is created, updated or left as it is, and access keys that still work are kept.
 
-Each option may also be given by the environment:
+It writes below ``--out``, each file atomically and with mode 0600, each folder that is missing with mode 0700:
 
-* ``--template``, HIKYAKU_TEMPLATE: the template (default: aws/stack.yaml of this checkout, or /etc/hikyaku/stack.yaml)
-* ``--out``, HIKYAKU_OUT: folder for the files below (default: /run/hikyaku/aws)
-* ``--endpoint``, HIKYAKU_ENDPOINT: where LocalStack listens (default: http://127.0.0.1:4566)
-* ``--public-endpoint``, HIKYAKU_PUBLIC_ENDPOINT: how others reach it, for stack.json (default: the endpoint)
-* ``--region``, AWS_REGION (default: ap-northeast-1)
-* ``--stack-name``, HIKYAKU_STACK_NAME (default: hikyaku)
-* ``--owner``, HIKYAKU_OUT_OWNER: uid or uid:gid that the files shall belong to (default: whoever runs this)
-
-It writes, each atomically and with mode 0600:
-
-* ``<role>.credentials``, an AWS shared credentials file, for sender, poller, decryptor and operator;
-* ``config``, an AWS config file with region and path-style addressing (no secret);
+* ``<role>/aws_credentials`` and ``<role>/aws_config`` for sender, poller, decryptor and operator: an AWS shared credentials
+  file, and a config file with endpoint, region and path-style addressing (no secret);
 * ``stack.json``: bucket, queue_url, queue_arn, dlq_url, dlq_arn, kms_key_arn, region, endpoint. It is removed first and
   written last, so its presence means that everything else is in place.
+
+Others keep their secrets in the same folders. Those stay as they are, and so do keys that somebody else put there.
 """
 
 import argparse
@@ -50,11 +43,18 @@ FACTS = {  # of stack.json, by the output that each comes from
     "KmsKeyArn": "kms_key_arn",
 }
 EXPECTED_OUTPUTS = FACTS.keys() | {f"{role.title()}UserName" for role in ROLES}
-CONTAINER_TEMPLATE = "/etc/hikyaku/stack.yaml"
-CAPABILITIES = ["CAPABILITY_NAMED_IAM"]
+OPTIONS = {  # each with its variable of the environment, its default, and what it is
+    "template": ("HIKYAKU_TEMPLATE", "", "default: aws/stack.yaml of this checkout, or /etc/hikyaku/stack.yaml"),
+    "out": ("HIKYAKU_OUT", "/run/hikyaku/secrets", "folder to write into"),
+    "endpoint": ("HIKYAKU_ENDPOINT", "http://127.0.0.1:4566", "where LocalStack listens"),
+    "public_endpoint": ("HIKYAKU_PUBLIC_ENDPOINT", "", "how the roles reach it, default: the endpoint"),
+    "region": ("AWS_REGION", "ap-northeast-1", "of everything in the stack"),
+    "stack_name": ("HIKYAKU_STACK_NAME", "hikyaku", "in CloudFormation"),
+    "owner": ("HIKYAKU_OUT_OWNER", "", "uid or uid:gid of what is written, default: whoever runs this"),
+}
+MARK = "# Written by localstack/deploy.py, for LocalStack only."
 # LocalStack takes any key pair for the account's root; this is the pair that its documentation uses.
 ROOT = {"aws_access_key_id": "test", "aws_secret_access_key": "test"}
-WAITER = {"Delay": 1, "MaxAttempts": 120}
 UPDATABLE = frozenset({"CREATE_COMPLETE", "UPDATE_COMPLETE", "UPDATE_ROLLBACK_COMPLETE"})
 # What aws/stack.yaml says of the bucket's lifecycle with default parameters, in the words of the S3 API: LocalStack's
 # CloudFormation drops it. tests/unit/test_localstack_deploy.py holds it against the template.
@@ -81,7 +81,7 @@ class DeployError(Exception):
 
 @dataclass(frozen=True)
 class Options:
-    """What to deploy, where, and who may read the result."""
+    """What to deploy, where, and who may read the result: see OPTIONS."""
 
     template: Path
     out: Path
@@ -92,30 +92,22 @@ class Options:
     owner: str
 
 
-def default_template(script: str | None) -> str:
+def default_template(script: str | None) -> Path:
     """Return the checkout's template when the script lies in a checkout, else the one of the container."""
-    if script is not None:
-        beside = Path(script).resolve().parent.parent / "aws" / "stack.yaml"
-        if beside.is_file():
-            return str(beside)
-    return CONTAINER_TEMPLATE
+    beside = Path(script).resolve().parent.parent / "aws" / "stack.yaml" if script else None
+    return beside if beside and beside.is_file() else Path("/etc/hikyaku/stack.yaml")
 
 
 def parse_options(arguments: list[str], environment: Mapping[str, str]) -> Options:
     """Read the options, those of the command line before those of the environment."""
-    env = environment.get
-    # An init hook is run by exec in an empty namespace: it has no __file__.
-    template = env("HIKYAKU_TEMPLATE") or default_template(globals().get("__file__"))
     parser = argparse.ArgumentParser(description="Deploy aws/stack.yaml into a running LocalStack.")
-    parser.add_argument("--template", type=Path, default=Path(template))
-    parser.add_argument("--out", type=Path, default=Path(env("HIKYAKU_OUT", "/run/hikyaku/aws")))
-    parser.add_argument("--endpoint", default=env("HIKYAKU_ENDPOINT", "http://127.0.0.1:4566"))
-    parser.add_argument("--public-endpoint", default=env("HIKYAKU_PUBLIC_ENDPOINT", ""))
-    parser.add_argument("--region", default=env("AWS_REGION", "ap-northeast-1"))
-    parser.add_argument("--stack-name", default=env("HIKYAKU_STACK_NAME", "hikyaku"))
-    parser.add_argument("--owner", default=env("HIKYAKU_OUT_OWNER", ""))
+    for name, (variable, default, meaning) in OPTIONS.items():
+        parser.add_argument(f"--{name.replace('_', '-')}", default=environment.get(variable) or default, help=f"{meaning} ({variable})")
     given = vars(parser.parse_args(arguments))
-    return Options(**{**given, "public_endpoint": given["public_endpoint"] or given["endpoint"]})
+    # An init hook is run by exec in an empty namespace: it has no __file__.
+    template = Path(given["template"]) if given["template"] else default_template(globals().get("__file__"))
+    public = given["public_endpoint"] or given["endpoint"]
+    return Options(**{**given, "template": template, "out": Path(given["out"]), "public_endpoint": public})
 
 
 def parse_owner(owner: str) -> tuple[int, int] | None:
@@ -132,6 +124,15 @@ def parse_owner(owner: str) -> tuple[int, int] | None:
     return int(uid), int(gid or uid)
 
 
+def private_folder(path: Path, owner: tuple[int, int] | None = None) -> None:
+    """Make a folder that only its owner may enter; one that is there stays as it is."""
+    if path.is_dir():
+        return
+    path.mkdir(mode=0o700, parents=True)
+    if owner is not None:
+        os.chown(path, *owner)
+
+
 def write_private(path: Path, text: str, owner: tuple[int, int] | None = None) -> None:
     """Write a file that only its owner can read, so that a reader sees the old content or the new one, never a part."""
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")  # mode 0600
@@ -146,27 +147,36 @@ def write_private(path: Path, text: str, owner: tuple[int, int] | None = None) -
         raise
 
 
-def credentials_text(key_id: str, secret: str) -> str:
-    """Return the content of an AWS shared credentials file with one profile."""
-    return f"[default]\naws_access_key_id = {key_id}\naws_secret_access_key = {secret}\n"
+def lines_of(path: Path) -> list[str]:
+    """Return what a file says, comments aside, or nothing when it is absent.
 
-
-def config_text(region: str) -> str:
-    """Return the content of an AWS config file for LocalStack.
-
-    Path-style, because a bucket's own host name (``bucket.localstack``) resolves nowhere.
+    Raises:
+        DeployError: it is somebody else's: keys for AWS itself, perhaps, which exist nowhere else.
     """
-    return f"[default]\nregion = {region}\ns3 =\n    addressing_style = path\n"
+    written = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
+    said = [line for line in written if line.strip() and not line.startswith("#")]
+    if said and MARK not in written:
+        raise DeployError(f"{path} is not LocalStack's and stays as it is: move it away, or give LocalStack another folder")
+    return said
 
 
 def key_id_in(path: Path) -> str | None:
     """Return the access key id that a credentials file holds, or None when there is no such file or id."""
-    try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except FileNotFoundError:
-        return None
-    found = [line.partition("=")[2].strip() for line in lines if line.startswith("aws_access_key_id")]
-    return found[0] if found else None
+    return next((line.partition("=")[2].strip() for line in lines_of(path) if line.startswith("aws_access_key_id")), None)
+
+
+def credentials_text(key_id: str, secret: str) -> str:
+    """Return the content of an AWS shared credentials file with one profile."""
+    return f"{MARK}\n[default]\naws_access_key_id = {key_id}\naws_secret_access_key = {secret}\n"
+
+
+def config_text(options: Options) -> str:
+    """Return the content of an AWS config file for LocalStack.
+
+    Path-style, because a bucket's own host name (``bucket.localstack``) resolves nowhere.
+    """
+    profile = f"region = {options.region}\nendpoint_url = {options.public_endpoint}\ns3 =\n    addressing_style = path\n"
+    return f"{MARK}\n[default]\n{profile}"
 
 
 def stack_facts(outputs: Mapping[str, str], options: Options) -> dict[str, str]:
@@ -194,54 +204,35 @@ def find_stack(cloudformation: Any, name: str) -> dict[str, Any] | None:
     return found
 
 
-def create_stack(cloudformation: Any, name: str, body: str) -> None:
-    """Create the stack and wait until it is complete."""
-    cloudformation.create_stack(StackName=name, TemplateBody=body, Capabilities=CAPABILITIES)
-    cloudformation.get_waiter("stack_create_complete").wait(StackName=name, WaiterConfig=WAITER)
-
-
-def delete_stack(cloudformation: Any, name: str) -> None:
-    """Delete what a failed creation left."""
-    cloudformation.delete_stack(StackName=name)
-    cloudformation.get_waiter("stack_delete_complete").wait(StackName=name, WaiterConfig=WAITER)
-
-
-def update_stack(cloudformation: Any, name: str, body: str) -> None:
-    """Update the stack and wait until it is complete; nothing happens when nothing has changed."""
-    if cloudformation.get_template(StackName=name)["TemplateBody"] == body:
-        return
+def change_stack(cloudformation: Any, verb: str, name: str, **told: Any) -> None:
+    """Create, update or delete the stack and wait until that is done; nothing happens when there is nothing to update."""
     try:
-        cloudformation.update_stack(StackName=name, TemplateBody=body, Capabilities=CAPABILITIES)
+        getattr(cloudformation, f"{verb}_stack")(StackName=name, **told)
     except ClientError as error:
         if "No updates are to be performed" in error.response["Error"]["Message"]:
             return
         raise
-    cloudformation.get_waiter("stack_update_complete").wait(StackName=name, WaiterConfig=WAITER)
+    waiter = cloudformation.get_waiter(f"stack_{verb}_complete")
+    waiter.wait(StackName=name, WaiterConfig={"Delay": 1, "MaxAttempts": 120})
 
 
 def deploy_stack(cloudformation: Any, name: str, body: str) -> dict[str, str]:
-    """Create, update or leave the stack, and return its outputs by name."""
-    stack = find_stack(cloudformation, name)
-    if stack is not None and stack["StackStatus"] not in UPDATABLE:
-        delete_stack(cloudformation, name)
-        stack = None
-    if stack is None:
-        create_stack(cloudformation, name, body)
-    else:
-        update_stack(cloudformation, name, body)
-    described = cloudformation.describe_stacks(StackName=name)["Stacks"][0]
-    return {output["OutputKey"]: output["OutputValue"] for output in described.get("Outputs", [])}
-
-
-def check_outputs(outputs: Mapping[str, str]) -> None:
-    """Make sure that the stack gives all that we write down.
+    """Create, update or leave the stack, and return its outputs by name.
 
     Raises:
-        DeployError: it does not: another template, or a part that LocalStack does not know and left out.
+        DeployError: it lacks some: another template, or a part that LocalStack does not know and left out.
     """
-    missing = sorted(EXPECTED_OUTPUTS - outputs.keys())
-    if missing:
+    stack = find_stack(cloudformation, name)
+    if stack is not None and stack["StackStatus"] not in UPDATABLE:
+        change_stack(cloudformation, "delete", name)
+        stack = None
+    verb = "create" if stack is None else "update"
+    change_stack(cloudformation, verb, name, TemplateBody=body, Capabilities=["CAPABILITY_NAMED_IAM"])
+    described = cloudformation.describe_stacks(StackName=name)["Stacks"][0]
+    outputs = {output["OutputKey"]: output["OutputValue"] for output in described.get("Outputs", [])}
+    if missing := sorted(EXPECTED_OUTPUTS - outputs.keys()):
         raise DeployError(f"the stack lacks the outputs {', '.join(missing)}")
+    return outputs
 
 
 def mend_bucket(s3: Any, bucket: str, key_arn: str) -> None:
@@ -267,23 +258,24 @@ def deploy(options: Options) -> dict[str, str]:
     """Deploy the stack and write every file; return the content of stack.json.
 
     Raises:
-        DeployError: a setting is wrong.
+        DeployError: a setting is wrong, or a file is somebody else's.
         OSError: the template cannot be read, or the folder not written.
         botocore.exceptions.BotoCoreError, ClientError: LocalStack is not there, or refused.
     """
     owner = parse_owner(options.owner)
     body = options.template.read_text(encoding="utf-8")
-    options.out.mkdir(mode=0o700, parents=True, exist_ok=True)
-    if owner is not None:
-        os.chown(options.out, *owner)
+    private_folder(options.out, owner)
     (options.out / "stack.json").unlink(missing_ok=True)
+    for role in ROLES:
+        private_folder(options.out / role, owner)
+        for name in ("aws_credentials", "aws_config"):
+            lines_of(options.out / role / name)
     outputs = deploy_stack(connect("cloudformation", options), options.stack_name, body)
-    check_outputs(outputs)
     mend_bucket(connect("s3", options), outputs["BucketName"], outputs["KmsKeyArn"])
     iam = connect("iam", options)
     for role in ROLES:
-        give_access_key(iam, outputs[f"{role.title()}UserName"], options.out / f"{role}.credentials", owner)
-    write_private(options.out / "config", config_text(options.region), owner)
+        give_access_key(iam, outputs[f"{role.title()}UserName"], options.out / role / "aws_credentials", owner)
+        write_private(options.out / role / "aws_config", config_text(options), owner)
     facts = stack_facts(outputs, options)
     write_private(options.out / "stack.json", json.dumps(facts, indent=2) + "\n", owner)
     return facts

@@ -8,7 +8,7 @@ Settings, all from the environment:
 
 * ``HIKYAKU_LOCALSTACK_PORT``: port on 127.0.0.1 (default 4566); ``GATEWAY_LISTEN=127.0.0.1:4566`` is understood too
 * ``HIKYAKU_LOCALSTACK_HOME``: folder for LocalStack's own files (default: .local/localstack of this checkout)
-* ``HIKYAKU_OUT``: folder for stack.json and the roles' credentials (default: aws in the folder above)
+* ``HIKYAKU_OUT``: folder for stack.json and a folder for each role (default: aws in the folder above)
 * ``HIKYAKU_TEMPLATE``: the template (default: aws/stack.yaml of this checkout)
 * ``AWS_REGION``: default ap-northeast-1
 

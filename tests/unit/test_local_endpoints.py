@@ -22,8 +22,8 @@ OUTPUTS = aws.Outputs("bucket", "http://127.0.0.1:20003/queue/q", "http://127.0.
 @pytest.fixture
 def layout(tmp_path: Path) -> Layout:
     where = Layout(tmp_path, tmp_path / "a stack", tmp_path / "tools")
-    (where.localstack / "aws").mkdir(parents=True)
     keys = "[default]\naws_access_key_id = LKIA1\naws_secret_access_key = s/e+c=%\n"
+    aws.credentials(where, "operator").parent.mkdir(parents=True)
     aws.credentials(where, "operator").write_text(keys, encoding="utf-8")
     return where
 

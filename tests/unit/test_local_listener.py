@@ -33,8 +33,8 @@ class FakeSupervisor:
 def layout(tmp_path: Path) -> Layout:
     where = Layout(tmp_path, tmp_path / ".local", tmp_path / "tools")
     where.run.mkdir(parents=True)
-    (where.localstack / "aws").mkdir(parents=True)
     keys = "[default]\naws_access_key_id = LKIA1\naws_secret_access_key = secret\n"
+    aws.credentials(where, "operator").parent.mkdir(parents=True)
     aws.credentials(where, "operator").write_text(keys, encoding="utf-8")
     (where.localstack / "aws" / "stack.json").write_text(STACK, encoding="utf-8")
     where.endpoints.write_text("", encoding="utf-8")

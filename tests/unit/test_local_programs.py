@@ -38,7 +38,7 @@ def test_each_service_has_its_own_credentials_only(layout: Layout) -> None:
     assert {n for n, t in line.items() if "HIKYAKU_IDENTITIES_DIR" in t.env} == {"decryptor"}
     assert {n for n, t in line.items() if "HIKYAKU_FLOWER_AUTH_FILE" in t.env} == {"flower"}
     for name in ("poller", "decryptor"):
-        assert line[name].env["AWS_SHARED_CREDENTIALS_FILE"].endswith(f"/{name}.credentials")
+        assert line[name].env["AWS_SHARED_CREDENTIALS_FILE"].endswith(f"/{name}/aws_credentials")
 
 
 def test_no_environment_holds_a_secret(layout: Layout) -> None:

@@ -8,12 +8,14 @@ from typing import cast
 import pytest
 
 from fakes.clock import Clock
+from hikyaku import waiting
 from hikyaku.errors import UserError
-from hikyaku.local import app, layout, lifecycle, preparation, ready, unprivileged, waiting
+from hikyaku.local import app, layout, lifecycle, ready, unprivileged
 from hikyaku.local.layout import Layout
 from hikyaku.local.progress import Progress
 from hikyaku.local.state import PORT_NAMES, State
 from hikyaku.local.supervise import Info, Supervisor
+from hikyaku.setup.datasets import DATASETS
 
 STATE = State("a1b2", {name: 20_000 + i for i, name in enumerate(PORT_NAMES)}, "self")
 
@@ -113,10 +115,10 @@ def test_clean_keeps_tools_and_an_edited_datasets_file(tmp_path: Path) -> None:
     where = Layout(tmp_path, tmp_path / ".local", tmp_path / ".local" / "tools")
     for folder in (where.tools, where.postgres / "data", where.run):
         folder.mkdir(parents=True)
-    where.datasets.write_text(preparation.DATASETS, encoding="utf-8")
+    where.datasets.write_text(DATASETS, encoding="utf-8")
     lifecycle.clean(where, Progress())
     assert sorted(path.name for path in where.directory.iterdir()) == ["run", "tools"]
-    where.datasets.write_text(preparation.DATASETS + "[datasets.orders]\n", encoding="utf-8")
+    where.datasets.write_text(DATASETS + "[datasets.orders]\n", encoding="utf-8")
     lifecycle.clean(where, Progress())
     assert where.datasets.exists()
 

@@ -2,6 +2,7 @@
 
 import importlib.util
 import json
+import os
 import stat
 import sys
 import uuid
@@ -9,6 +10,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import boto3
 import pytest
 import yaml
 from botocore.exceptions import ClientError
@@ -42,14 +44,13 @@ class FakeCloudFormation:
         self.body = body
         self.status = status
         self.calls: list[str] = []
+        self.outputs = {name: name.lower() for name in deploy.EXPECTED_OUTPUTS}
 
     def describe_stacks(self, **_: Any) -> dict[str, Any]:
         if self.body is None:
             raise refused("Stack with id hikyaku does not exist")
-        return {"Stacks": [{"StackStatus": self.status, "Outputs": [{"OutputKey": "Body", "OutputValue": self.body}]}]}
-
-    def get_template(self, **_: Any) -> dict[str, Any]:
-        return {"TemplateBody": self.body}
+        outputs = [{"OutputKey": key, "OutputValue": value} for key, value in {**self.outputs, "Body": self.body}.items()]
+        return {"Stacks": [{"StackStatus": self.status, "Outputs": outputs}]}
 
     def create_stack(self, *, TemplateBody: str, **_: Any) -> None:  # noqa: N803 - CloudFormation's name
         assert self.body is None
@@ -96,7 +97,7 @@ class FakeIam:
     ("stack", "calls"),
     [
         (FakeCloudFormation(), ["create", "stack_create_complete"]),
-        (FakeCloudFormation("new"), []),
+        (FakeCloudFormation("new"), ["update"]),
         (FakeCloudFormation("new "), ["update"]),
         (FakeCloudFormation("old"), ["update", "stack_update_complete"]),
         (FakeCloudFormation("old", "ROLLBACK_COMPLETE"), ["delete", "stack_delete_complete", "create", "stack_create_complete"]),
@@ -119,25 +120,24 @@ def test_other_errors_of_cloudformation_surface() -> None:
 
 
 def test_missing_outputs_are_all_named() -> None:
-    outputs = dict.fromkeys(deploy.EXPECTED_OUTPUTS, "x")
-    deploy.check_outputs(outputs)
-    del outputs["QueueUrl"], outputs["PollerUserName"]
+    stack = FakeCloudFormation()
+    del stack.outputs["QueueUrl"], stack.outputs["PollerUserName"]
     with pytest.raises(deploy.DeployError, match="PollerUserName, QueueUrl"):
-        deploy.check_outputs(outputs)
+        deploy.deploy_stack(stack, "hikyaku", "new")
 
 
 def test_a_new_access_key_replaces_those_whose_secret_is_lost(tmp_path: Path) -> None:
     iam = FakeIam("lost-1", "lost-2")
-    path = tmp_path / "poller.credentials"
+    path = tmp_path / "aws_credentials"
     path.write_text(deploy.credentials_text("of-an-earlier-life", "x"))
     deploy.give_access_key(iam, "hikyaku-poller", path, None)
     assert iam.keys == ["made"]
-    assert path.read_text() == "[default]\naws_access_key_id = made\naws_secret_access_key = s+/=\n"
+    assert path.read_text() == f"{deploy.MARK}\n[default]\naws_access_key_id = made\naws_secret_access_key = s+/=\n"
 
 
 def test_an_access_key_that_still_works_is_kept(tmp_path: Path) -> None:
     iam = FakeIam("known")
-    path = tmp_path / "poller.credentials"
+    path = tmp_path / "aws_credentials"
     path.write_text(deploy.credentials_text("known", "secret"))
     deploy.give_access_key(iam, "hikyaku-poller", path, None)
     assert iam.keys == ["known"]
@@ -180,8 +180,110 @@ def test_others_may_reach_it_under_another_name() -> None:
 
 
 def test_outside_a_checkout_the_template_is_the_containers(tmp_path: Path) -> None:
-    assert deploy.default_template(None) == "/etc/hikyaku/stack.yaml"
-    assert deploy.default_template(str(tmp_path / "ready.d" / "deploy.py")) == "/etc/hikyaku/stack.yaml"
+    assert deploy.default_template(None) == Path("/etc/hikyaku/stack.yaml")
+    assert deploy.default_template(str(tmp_path / "ready.d" / "deploy.py")) == Path("/etc/hikyaku/stack.yaml")
+
+
+@pytest.fixture
+def clients(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    """A LocalStack that has just started."""
+
+    class FakeS3:
+        def __getattr__(self, _: str) -> Any:
+            return lambda **_: None
+
+    made: dict[str, Any] = {"cloudformation": FakeCloudFormation(), "s3": FakeS3()}
+    users: dict[str, FakeIam] = {}
+
+    class FakeIams:
+        def __getattr__(self, call: str) -> Any:
+            return lambda **told: getattr(users.setdefault(told["UserName"], FakeIam()), call)(**told)
+
+    made["iam"] = FakeIams()
+    monkeypatch.setattr(deploy, "connect", lambda service, _: made[service])
+    return made
+
+
+def options_for(out: Path, **changes: str) -> Any:
+    return deploy.parse_options(["--out", str(out)], {"HIKYAKU_PUBLIC_ENDPOINT": "http://localstack:4566", **changes})
+
+
+def everything_in(folder: Path) -> dict[str, int]:
+    """Path by mode, below a folder."""
+    return {str(path.relative_to(folder)): stat.S_IMODE(path.stat().st_mode) for path in folder.rglob("*")}
+
+
+def test_each_role_gets_a_folder_of_its_own_and_the_facts_stand_beside(tmp_path: Path, clients: dict[str, Any]) -> None:
+    deploy.deploy(options_for(tmp_path / "out"))
+    files = {
+        f"{role}/{name}": 0o600 for role in ("sender", "poller", "decryptor", "operator") for name in ("aws_credentials", "aws_config")
+    }
+    assert everything_in(tmp_path) == {
+        "out": 0o700,
+        **{f"out/{role}": 0o700 for role in ("sender", "poller", "decryptor", "operator")},
+        **{f"out/{name}": mode for name, mode in files.items()},
+        "out/stack.json": 0o600,
+    }
+    assert json.loads((tmp_path / "out" / "stack.json").read_text())["endpoint"] == "http://localstack:4566"
+
+
+def test_what_others_keep_there_stays_as_it_is(tmp_path: Path, clients: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("poller/redis_url", "decryptor/identities/hikyaku.txt", "redis/users.acl"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(name)
+        (tmp_path / name).chmod(0o640)
+    (tmp_path / "poller").chmod(0o750)
+    tmp_path.chmod(0o755)
+    before = {path: path.stat() for path in tmp_path.rglob("*")}
+    chowned: list[Path] = []
+    monkeypatch.setattr(os, "chown", lambda path, *_: chowned.append(Path(path)))
+    deploy.deploy(options_for(tmp_path, HIKYAKU_OUT_OWNER="10001"))
+    for path, was in before.items():
+        now = path.stat()
+        assert (now.st_mode, now.st_uid, now.st_ino) == (was.st_mode, was.st_uid, was.st_ino)
+        assert path.is_dir() or (path.read_text() == str(path.relative_to(tmp_path)) and now.st_mtime_ns == was.st_mtime_ns)
+    assert stat.S_IMODE(tmp_path.stat().st_mode) == 0o755
+    assert [path.name for path in chowned if path.is_dir()] == ["sender", "operator"]
+    assert not set(chowned) & set(before)
+
+
+def test_keys_that_exist_nowhere_else_are_never_replaced(tmp_path: Path, clients: dict[str, Any]) -> None:
+    theirs = tmp_path / "operator" / "aws_credentials"
+    theirs.parent.mkdir()
+    theirs.write_text("[default]\naws_access_key_id = AKIA\naws_secret_access_key = s\n")
+    with pytest.raises(deploy.DeployError, match=r"operator/aws_credentials .* stays as it is"):
+        deploy.deploy(options_for(tmp_path))
+    assert "AKIA" in theirs.read_text()
+    assert clients["cloudformation"].calls == []
+    assert not (tmp_path / "stack.json").exists()
+    theirs.write_text("# The keys of the IAM user go here.\n\n")
+    deploy.deploy(options_for(tmp_path))
+    assert deploy.key_id_in(theirs) == "made"
+
+
+def test_a_localstack_that_starts_empty_gets_new_keys_and_one_that_runs_keeps_them(tmp_path: Path, clients: dict[str, Any]) -> None:
+    deploy.deploy(options_for(tmp_path))
+    poller = tmp_path / "poller" / "aws_credentials"
+    first = poller.stat().st_ino
+    deploy.deploy(options_for(tmp_path))
+    assert poller.stat().st_ino == first
+    poller.write_text(deploy.credentials_text("of-an-earlier-life", "x"))
+    deploy.deploy(options_for(tmp_path))
+    assert deploy.key_id_in(poller) == "made"
+
+
+def test_the_sdk_needs_nothing_but_the_two_files(tmp_path: Path, clients: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    deploy.deploy(options_for(tmp_path, AWS_REGION="eu-west-1"))
+    for name in [name for name in os.environ if name.startswith("AWS_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "poller" / "aws_credentials"))
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "poller" / "aws_config"))
+    session = boto3.Session()
+    assert session.get_credentials().access_key == "made"
+    sqs = session.client("sqs")
+    assert (sqs.meta.endpoint_url, sqs.meta.region_name) == ("http://localstack:4566", "eu-west-1")
+    url = session.client("s3").generate_presigned_url("get_object", Params={"Bucket": "hikyaku-bucket", "Key": "k"})
+    assert url.startswith("http://localstack:4566/hikyaku-bucket/k?")
 
 
 @pytest.mark.parametrize(("text", "owner"), [("", None), ("10001", (10001, 10001)), ("1:2", (1, 2))])

@@ -151,19 +151,27 @@ def test_a_person_reads_the_key_and_never_the_payload(app: Celery, published: Ca
     Pipeline(app, "p1").submit([held("a", 10), held("b", 20)])
     sent = published("decrypt")
     assert sent is not None
-    label = "'incoming/orders/a.csv.gz.age' (+1 more)"
+    label = "incoming/orders/a.csv.gz.age (+1 more)"
     assert (sent["headers"]["argsrepr"], sent["headers"]["kwargsrepr"]) == (label, "")
     assert [link["options"]["argsrepr"] for link in sent["embed"]["chain"]] == [label, label]
 
 
-def test_a_long_or_japanese_key_makes_a_short_plain_label(app: Celery, published: Callable[[str], dict[str, Any] | None]) -> None:
-    files = (file_ref("a", key="incoming/orders/" + "受" * 300 + ".csv.gz.age"),)
-    Pipeline(app, "p1").submit([Held(message("a"), files, received=0.0)])
+@pytest.mark.parametrize(
+    ("name", "label"),
+    [
+        pytest.param("注文.csv.gz.age", "incoming/orders/注文.csv.gz.age", id="Japanese, as it was written"),
+        pytest.param("受" * 300 + ".csv.gz.age", "incoming/orders/" + "受" * (LONGEST_LABEL - 16), id="long"),
+        pytest.param("a\n\x1b[2J\u202e.csv.gz.age", "incoming/orders/a\\n\\x1b[2J\\u202e.csv.gz.age", id="garbling"),
+        pytest.param("it's.csv.gz.age", "incoming/orders/it's.csv.gz.age", id="quote"),
+    ],
+)
+def test_a_label_is_the_key_as_a_person_reads_it(
+    app: Celery, published: Callable[[str], dict[str, Any] | None], name: str, label: str
+) -> None:
+    Pipeline(app, "p1").submit([Held(message("a"), (file_ref("a", key=f"incoming/orders/{name}"),), received=0.0)])
     sent = published("decrypt")
     assert sent is not None
-    label: str = sent["headers"]["argsrepr"]
-    assert label.isascii()
-    assert len(label) <= LONGEST_LABEL
+    assert sent["headers"]["argsrepr"] == label
 
 
 def test_no_receipt_handle_leaves_the_poller(app: Celery, published: Callable[[str], dict[str, Any] | None]) -> None:

@@ -1,12 +1,17 @@
 """The facts of Celery's configuration that the line's promises rest on."""
 
 import os
+import ssl
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from celery import Celery, current_app
 from celery.app.defaults import NAMESPACES, flatten
+from celery.worker.control import Panel
+from pydantic import SecretStr
 
 from shared import celery_app, flower
 from shared.contract import QueueName
@@ -60,9 +65,10 @@ def test_a_dead_workers_tasks_are_handed_on_soon(app: Celery) -> None:
 def test_each_role_has_its_own_unacked_keys() -> None:
     """So that a Redis ACL can part them."""
     names = ("unacked_key", "unacked_index_key", "unacked_mutex_key")
-    keys = [celery_app.build(role, SETTINGS).conf.broker_transport_options[name] for role in QueueName for name in names]
-    assert len(set(keys)) == len(keys)
-    assert all(any(key.startswith(f"unacked.{role}") for role in QueueName) for key in keys)
+    roles = (*QueueName, celery_app.FLOWER)
+    keys = {role: [celery_app.build(role, SETTINGS).conf.broker_transport_options[name] for name in names] for role in roles}
+    assert len({key for each in keys.values() for key in each}) == len(roles) * len(names)
+    assert all(key.startswith(f"unacked.{role}") for role, each in keys.items() for key in each)
 
 
 def test_a_worker_consumes_its_roles_queue_unless_told(app: Celery) -> None:
@@ -102,17 +108,35 @@ def test_a_worker_is_prefork_and_named_for_its_instance(app: Celery, monkeypatch
     assert app.conf.worker_soft_shutdown_timeout > 0
 
 
+def test_without_tls_nothing_is_said_of_it(app: Celery) -> None:
+    assert not app.conf.broker_use_ssl
+
+
+def test_with_tls_the_certificate_and_its_name_are_checked(tmp_path: Path) -> None:
+    """kombu's own default for rediss:// checks neither."""
+    settings = CommonSettings.model_construct(**dict(SETTINGS) | {"redis_url": SecretStr("rediss://r.invalid"), "redis_ca": tmp_path})
+    wanted = {"ssl_cert_reqs": ssl.CERT_REQUIRED, "ssl_check_hostname": True, "ssl_ca_certs": str(tmp_path)}
+    assert celery_app.build(QueueName.DECRYPT, settings).conf.broker_use_ssl == wanted
+
+
+def test_a_worker_takes_no_orders_over_redis(app: Celery) -> None:
+    assert set(Panel.data) <= celery_app.REMOTE_COMMANDS
+    assert {"ping", "active_queues", "stats", "enable_events"} <= set(Panel.data)
+
+
 # Flower
 
 
 @pytest.fixture
-def started(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
+def started(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[list[str]]]:
     calls: list[list[str]] = []
     monkeypatch.setattr(Celery, "start", lambda _self, argv: calls.append(argv))
     monkeypatch.setattr("shared.logging.configure", lambda *_: None)
     for name, value in {"REDIS_URL": "redis://r.invalid", "INSTANCE": "f1"}.items():
         monkeypatch.setenv(f"HIKYAKU_{name}", value)
-    return calls
+    before = current_app._get_current_object()  # type: ignore[attr-defined]  # it is a proxy
+    yield calls
+    before.set_current()
 
 
 def test_flower_is_read_only_with_a_login_on_loopback(started: list[list[str]], monkeypatch: pytest.MonkeyPatch) -> None:
@@ -120,6 +144,51 @@ def test_flower_is_read_only_with_a_login_on_loopback(started: list[list[str]], 
     flower.main()
     [argv] = started
     assert {"flower", "--address=127.0.0.1", "--basic-auth=user:hunter2", "--read_only=True"} <= set(argv)
+
+
+def test_flower_is_bounded_and_keeps_its_state_only_where_told(
+    started: list[list[str]], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("HIKYAKU_FLOWER_AUTH", "user:hunter2")
+    flower.main()
+    names = {argument.partition("=")[0] for argument in started[0]}
+    assert {"--max_tasks", "--max_workers", "--purge_offline_workers"} <= names
+    assert not {"--persistent", "--db"} & names
+    monkeypatch.setenv("HIKYAKU_FLOWER_STATE", str(tmp_path / "state"))
+    flower.main()
+    assert {"--persistent=True", f"--db={tmp_path}/state", "--state_save_interval=30000"} <= set(started[1])
+
+
+@pytest.mark.parametrize(
+    ("result", "said"),
+    [
+        ("None", ""),
+        ("{'v': 1, 'items': [{'v': 1, 'file': {...}, 'signer': None, 'problem': None}]}", "decrypted"),
+        ("{'items': [{'file': {...}, 'problem': {...}}, {'file': {...}, 'problem': None}]}", "1 not decrypted, 1 decrypted"),
+        ("{'settlements': [{'verdict': 'done', 'status': 'loaded', 'error_code': None, 'error': None}]}", "loaded"),
+        (
+            "[{'status': 'loaded', 'error_code': None}, {'status': 'rejected', 'error_code': 'csv_malformed', 'err...",
+            "1 loaded, 1 rejected (csv_malformed)",
+        ),
+        ("[{'status': 'loaded'}, {'status': 'loaded'}, {'status': 'dup...", "2 loaded"),
+    ],
+)
+def test_a_result_tells_what_became_of_the_files(result: str, said: str) -> None:
+    assert flower.outcome(result) == said
+    shown = flower.with_outcome(SimpleNamespace(result=result))
+    assert shown.result == (f"{said} · {result}" if said else result)
+
+
+def test_a_task_without_a_result_is_shown_as_it_is() -> None:
+    assert flower.with_outcome(SimpleNamespace(result=None)).result is None
+
+
+def test_flower_has_a_role_of_its_own(started: list[list[str]], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HIKYAKU_FLOWER_AUTH", "user:hunter2")
+    monkeypatch.setenv("HIKYAKU_FLOWER_TIMEZONE", "Asia/Tokyo")
+    flower.main()
+    assert current_app.conf.broker_transport_options["unacked_key"] == "unacked.flower"
+    assert str(current_app.timezone) == "Asia/Tokyo", "Flower asks the current app"
 
 
 def test_flower_never_starts_without_a_login(started: list[list[str]], capsys: pytest.CaptureFixture[str]) -> None:

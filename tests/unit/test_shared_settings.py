@@ -7,7 +7,7 @@ from pydantic import ValidationError
 from decryptor.settings import DecryptorSettings
 from poller.settings import PollerSettings
 from shared.flower import FlowerSettings
-from shared.settings import AwsSettings, CommonSettings, WorkerSettings, load
+from shared.settings import HINT_FILES, HINT_VALUES, AwsSettings, CommonSettings, WorkerSettings, load
 
 URL = "redis://poller:s3cret-pass@127.0.0.1:6379/0"
 
@@ -22,14 +22,20 @@ def clean(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def problems(capsys: pytest.CaptureFixture[str], settings_class: type[CommonSettings]) -> list[str]:
-    """Lines that `load` writes about the environment as it is."""
+    """Problems that `load` names in the environment as it is."""
+    return [line.strip() for line in complaint(capsys, settings_class) if line.startswith(" ")]
+
+
+def complaint(capsys: pytest.CaptureFixture[str], settings_class: type[CommonSettings]) -> list[str]:
+    """All that `load` writes below its first line."""
     with pytest.raises(SystemExit) as caught:
         load(settings_class)
     assert caught.value.code == 2
     out, err = capsys.readouterr()
     assert out == ""
     assert "Traceback" not in err
-    return [line.strip() for line in err.splitlines()[1:]]
+    assert "python-dotenv" not in err
+    return err.splitlines()[1:]
 
 
 def test_the_environment_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -185,6 +191,7 @@ def test_no_secret_is_echoed(monkeypatch: pytest.MonkeyPatch, capsys: pytest.Cap
         pytest.param("http://poller:s3cret-pass@127.0.0.1", id="another scheme"),
         pytest.param("redis://poller:s3cret-pass@127.0.0.1:99999/0", id="no such port"),
         pytest.param("redis://poller:s3cret/pass@127.0.0.1:6379/0", id="unescaped slash"),
+        pytest.param("rediss://poller:s3cret@127.0.0.1/0?ssl_cert_reqs=none", id="verification turned off"),
     ],
 )
 def test_an_address_that_is_no_redis_is_a_wrong_setting(
@@ -218,3 +225,148 @@ def test_settings_do_not_change(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HIKYAKU_REDIS_URL", URL)
     with pytest.raises(ValueError, match="frozen"):
         load(CommonSettings).instance = "other"  # type: ignore[misc]  # that is the test
+
+
+# What to do
+
+
+def test_a_missing_secret_comes_with_what_makes_it(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    monkeypatch.setenv("HIKYAKU_REDIS_URL_FILE", str(tmp_path / "nowhere"))
+    assert complaint(capsys, CommonSettings)[1:] == [HINT_FILES]
+
+
+def test_a_missing_value_comes_with_where_it_goes(capsys: pytest.CaptureFixture[str]) -> None:
+    assert complaint(capsys, CommonSettings)[1:] == [HINT_VALUES]
+
+
+def test_a_wrong_value_needs_no_hint(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setenv("HIKYAKU_REDIS_URL", URL)
+    monkeypatch.setenv("HIKYAKU_LOG_LEVEL", "LOUD")
+    assert len(complaint(capsys, CommonSettings)) == 1
+
+
+# The file of settings
+
+
+@pytest.fixture
+def settings_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """Named, and not there yet."""
+    path = tmp_path / "settings.env"
+    monkeypatch.setenv("HIKYAKU_SETTINGS", str(path))
+    return path
+
+
+def test_the_file_of_settings_need_not_exist(settings_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HIKYAKU_REDIS_URL", URL)
+    assert load(CommonSettings).log_level == "INFO"
+
+
+def test_the_file_of_settings_is_read(settings_file: Path) -> None:
+    settings_file.write_text(f"# of the poller\n\nHIKYAKU_REDIS_URL={URL}\nexport HIKYAKU_LOG_LEVEL='DEBUG' # for now\n", encoding="utf-8")
+    settings = load(CommonSettings)
+    assert (settings.redis_url.get_secret_value(), settings.log_level) == (URL, "DEBUG")
+
+
+def test_the_environment_wins_over_a_named_file_and_that_one_over_the_file_of_settings(
+    settings_file: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    settings_file.write_text("HIKYAKU_REDIS_URL=redis://third\nHIKYAKU_LOG_FORMAT=json\nHIKYAKU_LOG_LEVEL=ERROR\n", encoding="utf-8")
+    (tmp_path / "url").write_text("redis://second", encoding="utf-8")
+    monkeypatch.setenv("HIKYAKU_REDIS_URL_FILE", str(tmp_path / "url"))
+    monkeypatch.setenv("HIKYAKU_LOG_LEVEL", "WARNING")
+    monkeypatch.setenv("HIKYAKU_LOG_FORMAT", "")
+    settings = load(CommonSettings)
+    assert (settings.redis_url.get_secret_value(), settings.log_level, settings.log_format) == ("redis://second", "WARNING", "json")
+    monkeypatch.setenv("HIKYAKU_REDIS_URL", "redis://first")
+    assert load(CommonSettings).redis_url.get_secret_value() == "redis://first"
+
+
+@pytest.mark.parametrize("variable", ["AWS_REGION", "AWS_DEFAULT_REGION"])
+def test_the_region_may_stand_there_too(settings_file: Path, monkeypatch: pytest.MonkeyPatch, variable: str) -> None:
+    monkeypatch.setenv("HIKYAKU_REDIS_URL", URL)
+    settings_file.write_text("AWS_REGION=eu-north-1\n", encoding="utf-8")
+    monkeypatch.setenv("AWS_REGION", "")
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "")
+    assert load(AwsSettings).aws_region == "eu-north-1"
+    monkeypatch.setenv(variable, "eu-south-1")
+    assert load(AwsSettings).aws_region == "eu-south-1"
+
+
+def test_what_the_file_of_settings_gets_wrong_is_named_by_its_line(settings_file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    settings_file.write_text(
+        f"HIKYAKU_REDIS_URL={URL}\nHIKYAKU_LOG_LEVLE=s3cret\nAWS_REGION=x\ns3cret\nHIKYAKU_LOG_FORMAT='s3cret\nHIKYAKU_LOG_LEVEL=s3cret\n",
+        encoding="utf-8",
+    )
+    named = problems(capsys, CommonSettings)
+    assert named[:4] == [
+        f"{settings_file}, line 2: HIKYAKU_LOG_LEVLE is no setting of this service",
+        f"{settings_file}, line 3: AWS_REGION is no setting of this service",
+        f"{settings_file}, line 4: is not KEY=VALUE",
+        f"{settings_file}, line 5: HIKYAKU_LOG_FORMAT has a quote that does not close at the line's end",
+    ]
+    assert [line.partition(":")[0] for line in named[4:]] == ["HIKYAKU_LOG_LEVEL"]
+    assert "s3cret" not in str(named)
+
+
+@pytest.mark.parametrize("value", ["'it''", r'"a\"', "'a' b"])
+def test_a_quote_that_ends_elsewhere_is_named(
+    settings_file: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], value: str
+) -> None:
+    monkeypatch.setenv("HIKYAKU_REDIS_URL", URL)
+    settings_file.write_text(f"HIKYAKU_LOG_LEVEL={value}\n", encoding="utf-8")
+    assert len(problems(capsys, CommonSettings)) == 1
+
+
+def test_a_file_of_settings_that_cannot_be_read_is_named(
+    settings_file: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("HIKYAKU_REDIS_URL", URL)
+    settings_file.write_bytes(b"HIKYAKU_LOG_LEVEL=\xff\n")
+    assert problems(capsys, CommonSettings) == [f"HIKYAKU_SETTINGS: {settings_file}: is not UTF-8 text"]
+    settings_file.unlink()
+    settings_file.mkdir()
+    assert problems(capsys, CommonSettings) == [f"HIKYAKU_SETTINGS: {settings_file}: Is a directory"]
+
+
+# TLS to Redis
+
+
+def test_a_ca_that_is_none_is_named(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    monkeypatch.setenv("HIKYAKU_REDIS_URL", "rediss://r.invalid")
+    monkeypatch.setenv("HIKYAKU_REDIS_CA", str(tmp_path / "ca.pem"))
+    assert problems(capsys, CommonSettings) == [f"HIKYAKU_REDIS_CA: {tmp_path}/ca.pem: No such file or directory"]
+    (tmp_path / "ca.pem").write_text("no certificate", encoding="utf-8")
+    assert problems(capsys, CommonSettings) == [f"HIKYAKU_REDIS_CA: {tmp_path}/ca.pem: holds no PEM certificate"]
+
+
+def test_a_ca_without_tls_is_named(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setenv("HIKYAKU_REDIS_URL", URL)
+    monkeypatch.setattr("ssl.create_default_context", lambda **_: None)
+    monkeypatch.setenv("HIKYAKU_REDIS_CA", "/etc/hikyaku/redis_ca.pem")
+    [line] = problems(capsys, CommonSettings)
+    assert line.startswith("HIKYAKU_REDIS_CA: is of no use with redis://")
+
+
+# Flower
+
+
+def test_flowers_state_needs_a_folder_to_write_to(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    monkeypatch.setenv("HIKYAKU_REDIS_URL", URL)
+    monkeypatch.setenv("HIKYAKU_FLOWER_AUTH", "user:hunter2")
+    monkeypatch.setenv("HIKYAKU_FLOWER_STATE", str(tmp_path / "flower"))
+    assert load(FlowerSettings).flower_state == tmp_path / "flower"
+    monkeypatch.setenv("HIKYAKU_FLOWER_STATE", str(tmp_path / "nowhere" / "flower"))
+    [line] = problems(capsys, FlowerSettings)
+    assert line.startswith(f"HIKYAKU_FLOWER_STATE: {tmp_path}/nowhere is not a folder that this user")
+
+
+def test_a_time_zone_is_one_that_exists(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setenv("HIKYAKU_REDIS_URL", URL)
+    monkeypatch.setenv("HIKYAKU_FLOWER_AUTH", "user:hunter2")
+    assert load(FlowerSettings).flower_timezone == "UTC"
+    monkeypatch.setenv("HIKYAKU_FLOWER_TIMEZONE", "JST-9")
+    assert [line.partition(":")[0] for line in problems(capsys, FlowerSettings)] == ["HIKYAKU_FLOWER_TIMEZONE"]

@@ -4,7 +4,9 @@ from importlib.util import find_spec
 
 import typer
 
+from hikyaku.demo.command import demo
 from hikyaku.send import send
+from hikyaku.setup.command import setup
 
 app = typer.Typer(
     name="hikyaku",
@@ -13,13 +15,13 @@ app = typer.Typer(
     pretty_exceptions_show_locals=False,
 )
 app.command()(send)
+app.command()(setup)
+app.command()(demo)
 
 if find_spec("supervisor"):
     # A sender installs the command without the extra `local`, and with none of the servers.
-    from hikyaku.demo.command import demo
     from hikyaku.local.app import app as local_app
 
-    app.command()(demo)
     app.add_typer(local_app, name="local")
 
 

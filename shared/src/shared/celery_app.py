@@ -4,14 +4,14 @@ import os
 from typing import Any
 
 from celery import Celery, signals
+from celery.worker.control import Panel
 from kombu import Queue
 
-from shared import health
+from shared import broker, health
 from shared.contract import QueueName
 from shared.lease import Lease
 from shared.settings import CommonSettings, WorkerSettings
 
-CONNECT_TIMEOUT_S = 5
 SOCKET_TIMEOUT_S = 30
 """Without a socket timeout a publish to a Redis that stopped answering hangs for ever."""
 SOFT_SHUTDOWN_S = 30
@@ -21,12 +21,23 @@ CHILD_LOSSES = 2
 RETRY_DELAY_S = 1
 """Celery's own default of 180 s would keep the file longer than SQS does."""
 
+FLOWER = "flower"
+"""The role that looks on: it has `unacked` keys of its own as every role has, and consumes no queue."""
+REMOTE_COMMANDS = frozenset(
+    {
+        *("ping", "stats", "active_queues", "registered", "scheduled", "active", "reserved", "revoked", "conf", "query_task"),
+        "enable_events",
+    }
+)
+"""What a worker may be asked over Redis: to tell of itself. Whoever may ask that may publish any command, so the rest
+(shutdown, revoke, add_consumer, time_limit, …) is not there at all. Services are stopped by signals."""
 
-def build(role: QueueName, settings: CommonSettings, *, queue: str | None = None, time_limit: int | None = None) -> Celery:
+
+def build(role: str, settings: CommonSettings, *, queue: str | None = None, time_limit: int | None = None) -> Celery:
     """A Celery app for one role.
 
     Args:
-        role: whose `unacked` keys it uses: each role has its own, so that a Redis ACL can part them.
+        role: a `QueueName` or `FLOWER`: whose `unacked` keys it uses. Each role has its own, so that a Redis ACL can part them.
         settings: for the broker's address and the instance's name.
         queue: what a worker of this app consumes, the role's own queue unless told.
         time_limit: hard limit of a task in seconds.
@@ -34,6 +45,7 @@ def build(role: QueueName, settings: CommonSettings, *, queue: str | None = None
     app = Celery(f"hikyaku.{role}", set_as_current=False)
     app.conf.update(
         broker_url=settings.redis_url.get_secret_value(),
+        broker_use_ssl=broker.tls(settings) or None,
         broker_transport_options=_transport(role, settings.broker_visibility_timeout),
         broker_connection_retry_on_startup=True,
         broker_connection_max_retries=None,
@@ -58,13 +70,15 @@ def build(role: QueueName, settings: CommonSettings, *, queue: str | None = None
         enable_utc=True,
     )
     app.steps["consumer"].add(Lease)
-    if role is not QueueName.SETTLE:
+    for command in Panel.data.keys() - REMOTE_COMMANDS:
+        del Panel.data[command]
+    if role != QueueName.SETTLE:
         # The poller's health is that of its own threads, see `poller.threads`.
         _touch_health(settings)
     return app
 
 
-def _transport(role: QueueName, visibility_timeout: int) -> dict[str, Any]:
+def _transport(role: str, visibility_timeout: int) -> dict[str, Any]:
     return {
         "visibility_timeout": visibility_timeout,
         "unacked_key": f"unacked.{role}",
@@ -73,7 +87,7 @@ def _transport(role: QueueName, visibility_timeout: int) -> dict[str, Any]:
         # Sweep for a dead worker's tasks every 10 s.
         "unacked_restore_interval": 10,
         "unacked_restore_throttle": 1,
-        "socket_connect_timeout": CONNECT_TIMEOUT_S,
+        "socket_connect_timeout": broker.CONNECT_TIMEOUT_S,
         "socket_timeout": SOCKET_TIMEOUT_S,
         "socket_keepalive": True,
         "health_check_interval": 25,

@@ -1,4 +1,11 @@
-"""Settings of every service: environment variables `HIKYAKU_*`, or `HIKYAKU_*_FILE` naming a file that holds the value.
+"""Settings of every service.
+
+Of these, in this order, the first one that is not empty counts:
+
+1. the environment variable `HIKYAKU_X`;
+2. the file that `HIKYAKU_X_FILE` names: it holds the value and nothing else;
+3. the line `HIKYAKU_X=value` in the file that `HIKYAKU_SETTINGS` names, if that file is there;
+4. the default, where there is one.
 
 A secret is best given as a file (docker compose secrets, systemd credentials): an environment is readable in /proc and in
 `docker inspect`. All problems are named at once, and a process with wrong settings exits with 2, as shells and systemd expect.
@@ -6,16 +13,24 @@ A secret is best given as a file (docker compose secrets, systemd credentials): 
 
 import os
 import socket
+import ssl
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, NoReturn, TypeVar
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, AliasChoices, Field, SecretStr, ValidationError
+from pydantic import AfterValidator, AliasChoices, Field, SecretStr, ValidationError, ValidationInfo, field_validator
 from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
+from shared import settings_file
+
 PREFIX = "HIKYAKU_"
+SETTINGS_FILE = f"{PREFIX}SETTINGS"
+NOT_SET = "is not set"
+HINT_FILES = "A missing secret: `docker compose run --rm setup` makes it; without compose, docs/install.md tells what it holds."
+HINT_VALUES = "What is not set goes into .env (compose), the environment, or the file that HIKYAKU_SETTINGS names: docs/install.md."
 
 
 class SecretFiles(PydanticBaseSettingsSource):
@@ -40,7 +55,20 @@ def _redis_url(url: SecretStr) -> SecretStr:
         parts, port = urlsplit(""), None
     if parts.scheme not in {"redis", "rediss"} or port == 0:
         raise ValueError("is not redis://user:password@host:port/0 (percent-encode special characters of the password)")
+    if parts.query:
+        # Here libraries take `ssl_cert_reqs=none`.
+        raise ValueError("has a query (?…): TLS is rediss:// and HIKYAKU_REDIS_CA, the rest has settings of its own")
     return url
+
+
+def _certificates(path: Path) -> Path:
+    try:
+        ssl.create_default_context(cafile=path)
+    except ssl.SSLError:
+        raise ValueError(f"{path}: holds no PEM certificate") from None
+    except OSError as error:
+        raise ValueError(f"{path}: {error.strerror}") from None
+    return path
 
 
 class CommonSettings(BaseSettings):
@@ -49,7 +77,9 @@ class CommonSettings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, hide_input_in_errors=True, env_ignore_empty=True)
 
     redis_url: Annotated[SecretStr, AfterValidator(_redis_url)]
-    """redis:// or rediss:// URL with this service's own user."""
+    """redis:// or rediss:// (TLS) URL with this service's own user."""
+    redis_ca: Annotated[Path, AfterValidator(_certificates)] | None = None
+    """PEM file with the CA of a rediss:// server's certificate. It is trusted besides the system's CAs, for Redis only."""
     instance: str = Field(default_factory=socket.gethostname, pattern=r"^[A-Za-z0-9_.-]{1,64}$")
     """Names this process among others of its kind: in logs, in Flower, and (a poller) in its settle queue's name."""
     log_format: Literal["auto", "json", "console"] = "auto"
@@ -58,6 +88,14 @@ class CommonSettings(BaseSettings):
     """Touched while the process is alive; `python -m shared.health` tells whether it is fresh."""
     broker_visibility_timeout: int = Field(default=60, ge=10)
     """Seconds after which Redis hands a dead worker's task to another. A live worker renews its own, see `shared.lease`."""
+
+    @field_validator("redis_ca")
+    @classmethod
+    def _ca_needs_tls(cls, ca: Path | None, info: ValidationInfo) -> Path | None:
+        # A wrong URL is a problem of its own.
+        if ca and "redis_url" in info.data and urlsplit(info.data["redis_url"].get_secret_value()).scheme == "redis":
+            raise ValueError("is of no use with redis://, which is not encrypted: make HIKYAKU_REDIS_URL a rediss:// URL, or leave it out")
+        return ca
 
     @classmethod
     def settings_customise_sources(
@@ -68,8 +106,8 @@ class CommonSettings(BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - the base class's signature
         file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - likewise
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """The environment wins over files; nothing else is read."""
-        return init_settings, env_settings, SecretFiles(settings_cls)
+        """The order of this module's first lines."""
+        return init_settings, env_settings, SecretFiles(settings_cls), settings_file.source(settings_cls, os.environ.get(SETTINGS_FILE))
 
 
 class AwsSettings(CommonSettings):
@@ -98,14 +136,30 @@ S = TypeVar("S", bound=CommonSettings)
 def load(settings_class: type[S]) -> S:
     """Read the settings, or name all their problems on stderr and exit with 2."""
     unreadable = {name: reason for name in settings_class.model_fields if (reason := _from_file(name)[1])}
+    lines = settings_file.problems(os.environ.get(SETTINGS_FILE), _names(settings_class))
+    wrong: dict[str, str] = {}
     try:
         settings = settings_class()
     except ValidationError as error:
-        wrong = {str(e["loc"][0]): "is not set" if e["type"] == "missing" else e["msg"] for e in error.errors()}
-        fail([*unreadable.values(), *(f"{_variable(name)}: {reason}" for name, reason in wrong.items() if name not in unreadable)])
-    if unreadable:
-        fail(list(unreadable.values()))
+        wrong = {str(e["loc"][0]): _reason(e["type"], e["msg"]) for e in error.errors() if str(e["loc"][0]) not in unreadable}
+    if problems := [*unreadable.values(), *lines, *(f"{_variable(name)}: {reason}" for name, reason in wrong.items())]:
+        hints = {HINT_FILES: unreadable, HINT_VALUES: NOT_SET in wrong.values()}
+        fail(problems, [hint for hint, fits in hints.items() if fits])
     return settings
+
+
+def _reason(kind: str, message: str) -> str:
+    return NOT_SET if kind == "missing" else message.removeprefix("Value error, ")
+
+
+def _names(settings_class: type[CommonSettings]) -> set[str]:
+    """Every variable that sets something of this service."""
+    aliases = {name: field.validation_alias for name, field in settings_class.model_fields.items()}
+    return {
+        str(variable)
+        for name, alias in aliases.items()
+        for variable in (alias.choices if isinstance(alias, AliasChoices) else [_variable(name)])
+    }
 
 
 def _variable(name: str) -> str:
@@ -125,7 +179,7 @@ def _from_file(name: str) -> tuple[str | None, str | None]:
         return None, f"{variable}: {path}: {why}"
 
 
-def fail(problems: list[str]) -> NoReturn:
-    """Name the problems for a person and exit with 2."""
-    sys.stderr.write("\n".join(["hikyaku: the settings are wrong:", *(f"  {problem}" for problem in problems), ""]))
+def fail(problems: Sequence[str], hints: Sequence[str] = ()) -> NoReturn:
+    """Name the problems for a person, say what to do, and exit with 2."""
+    sys.stderr.write("\n".join(["hikyaku: the settings are wrong:", *(f"  {problem}" for problem in problems), *hints, ""]))
     raise SystemExit(2)

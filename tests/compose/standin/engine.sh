@@ -1,5 +1,5 @@
 #!/bin/sh
-# A Docker engine of its own for the test, where none runs: `engine.sh start DIR` and `engine.sh stop DIR`. Debian, root.
+# A Docker engine of its own for the test, where none runs: `engine.sh start|stop|restart DIR`. Debian, root.
 # The engine is Debian's docker.io; compose and buildx come as mere files from trixie, so that nothing else is upgraded.
 # Afterwards: DOCKER_HOST=unix://DIR/docker.sock DOCKER_CONFIG=DIR/client docker ...
 set -eu
@@ -37,5 +37,10 @@ stop() {
     while kill -0 "$pid" 2> /dev/null; do sleep 1; done
 }
 
+restart() {
+    stop
+    start
+}
+
 mkdir -p "$dir"
-case $1 in start | stop) "$1" ;; *) echo "usage: engine.sh start|stop DIR" >&2; exit 2 ;; esac
+case $1 in start | stop | restart) "$1" ;; *) echo "usage: engine.sh start|stop|restart DIR" >&2; exit 2 ;; esac

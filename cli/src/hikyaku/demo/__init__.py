@@ -1,1 +1,1 @@
-"""`hikyaku demo`: the whole way of a file, on this machine, with real data."""
+"""`hikyaku demo`: the whole way of a file, with real data. Nothing here needs the extra `local`, except `own_stack`."""

@@ -9,13 +9,16 @@ from typing import TypeVar
 
 from rich.progress import Progress
 
+from hikyaku import waiting
+from hikyaku.demo.datasets import ensure_datasets
 from hikyaku.demo.world import Fate, Letter, World
 from hikyaku.errors import UserError
-from hikyaku.local import waiting
 from hikyaku.parcel import read_recipients
 from hikyaku.send import Destination, send_file
 
 SETTLE_TIMEOUT_S = 90.0
+LOOK_S = 5
+"""So long a dead letter that was looked at stays out of sight, and lets the next ones be seen."""
 TABLES = ("offices", "postal_codes")
 
 T = TypeVar("T")
@@ -27,16 +30,18 @@ class Story:
 
     fates: list[Fate]
     counts: dict[str, int]
-    letters: list[Letter]
+    letter: Letter
+    """The rejected file's, in the dead-letter queue."""
 
 
 def prepare(world: World, demo: Path) -> None:
-    """Make the two tables, and add the two datasets to the stack's datasets.toml unless they are there."""
+    """Make the two tables, and add the two datasets to the stack's datasets.toml unless they are there.
+
+    Raises:
+        UserError: they are not there and can't be added.
+    """
     world.database.execute((demo / "tables.sql").read_bytes())
-    entries = (demo / "datasets.toml").read_text(encoding="utf-8")
-    present = world.datasets.read_text(encoding="utf-8")
-    if entries not in present:
-        world.datasets.write_text(f"{present.rstrip()}\n\n{entries}", encoding="utf-8")
+    ensure_datasets(world.datasets, demo / "datasets.toml")
 
 
 def play(world: World, demo: Path, progress: Progress, tell: Callable[[str], None]) -> Story:
@@ -59,8 +64,9 @@ def play(world: World, demo: Path, progress: Progress, tell: Callable[[str], Non
         fates.append(_carry(world, april, "offices", progress))
         tell("April's file, one bit of the ciphertext flipped on the way: rejected, and nothing of it reaches the table")
         fates.append(_tamper(world, f"incoming/offices/{april.stem}.csv.gz.age"))
-    letters = _wait_for("The rejected file's arrival in the dead-letter queue", world.dead_letters)
-    return Story(fates, {table: world.count(table) for table in TABLES}, letters)
+    rejected = fates[-1].version_id
+    letter = _wait_for(world, "The rejected file's arrival in the dead-letter queue", lambda: _dead_letter(world, rejected))
+    return Story(fates, {table: world.count(table) for table in TABLES}, letter)
 
 
 def _unpack(archive: Path, folder: Path) -> Path:
@@ -87,13 +93,18 @@ def _tamper(world: World, key: str) -> Fate:
 
 def _await(world: World, key: str) -> Fate:
     version = world.s3.head_object(Bucket=world.bucket, Key=key).get("VersionId", "null")
-    return _wait_for(f"The fate of {key}", lambda: _final(world.fate(key, version)))
+    return _wait_for(world, f"The fate of {key}", lambda: _final(world.fate(key, version)))
 
 
-def _wait_for(what: str, look: Callable[[], T | None]) -> T:
-    late = UserError(f"{what} did not happen within {SETTLE_TIMEOUT_S:.0f} s", hint="Look at the logs in .local/logs.")
+def _wait_for(world: World, what: str, look: Callable[[], T | None]) -> T:
+    late = UserError(f"{what} did not happen within {SETTLE_TIMEOUT_S:.0f} s.", hint=world.logs)
     return waiting.until(look, SETTLE_TIMEOUT_S, late)
 
 
 def _final(fate: Fate | None) -> Fate | None:
     return None if fate is None or fate.status == "failed" else fate
+
+
+def _dead_letter(world: World, version_id: str) -> Letter | None:
+    # The queue may hold letters of earlier plays, and of other files.
+    return next((letter for letter in world.dead_letters(LOOK_S) if version_id in letter.body), None)

@@ -1,4 +1,4 @@
-"""What the demo needs of the local stack: S3 to send to, the ledger and tables to look at, the dead-letter queue."""
+"""What the demo needs of a running stack: S3 to send to, the ledger and tables to look at, the dead-letter queue."""
 
 import shlex
 from dataclasses import dataclass
@@ -15,12 +15,15 @@ if TYPE_CHECKING:
     from types_boto3_sqs import SQSClient
     from types_boto3_sqs.type_defs import MessageTypeDef
 
+CONNECT_TIMEOUT_S = 10
+
 
 @dataclass(frozen=True, slots=True)
 class Fate:
     """One row of the ledger, as far as the demo shows it."""
 
     key: str
+    version_id: str
     status: str
     rows_loaded: int | None
     error_code: str | None
@@ -39,26 +42,34 @@ class Letter:
 
 
 class World:
-    """Clients for one stack, from its endpoints.env."""
+    """Clients for one stack, from its endpoints.env.
 
-    def __init__(self, endpoints: dict[str, str]) -> None:
+    Args:
+        endpoints: what `read_endpoints` gave. Without AWS keys in it, the SDK finds them by its own chain.
+        logs: how a person looks at this stack's logs, for the errors.
+    """
+
+    def __init__(self, endpoints: dict[str, str], logs: str = "") -> None:
+        self.logs = logs
         self.endpoints = endpoints
         self.bucket = endpoints["HIKYAKU_BUCKET"]
         self.recipient = endpoints["HIKYAKU_RECIPIENT"]
         self.datasets = Path(endpoints["HIKYAKU_DATASETS"])
         session = boto3.Session(
-            aws_access_key_id=endpoints["AWS_ACCESS_KEY_ID"],
-            aws_secret_access_key=endpoints["AWS_SECRET_ACCESS_KEY"],
+            aws_access_key_id=endpoints.get("AWS_ACCESS_KEY_ID"),
+            aws_secret_access_key=endpoints.get("AWS_SECRET_ACCESS_KEY"),
             region_name=endpoints["AWS_REGION"],
         )
         self.s3: S3Client = session.client("s3", endpoint_url=endpoints["AWS_ENDPOINT_URL"])
         self.sqs: SQSClient = session.client("sqs", endpoint_url=endpoints["AWS_ENDPOINT_URL"])
-        self.database = psycopg.connect(endpoints["HIKYAKU_DATABASE_URL"], autocommit=True, row_factory=dict_row)
+        self.database = psycopg.connect(
+            endpoints["HIKYAKU_DATABASE_URL"], autocommit=True, row_factory=dict_row, connect_timeout=CONNECT_TIMEOUT_S
+        )
 
     def fate(self, key: str, version_id: str) -> Fate | None:
         """The ledger's row of one object version, if there is one."""
         row = self.database.execute(
-            """SELECT key, status, rows_loaded, error_code,
+            """SELECT key, version_id, status, rows_loaded, error_code,
                       extract(epoch FROM coalesce(loaded_at, updated_at) - received_at)::float8 AS seconds
                  FROM hikyaku.files WHERE (bucket, key, version_id) = (%s, %s, %s)""",
             (self.bucket, key, version_id),
@@ -71,12 +82,12 @@ class World:
         row = self.database.execute(query).fetchone()
         return int(row["n"]) if row else 0
 
-    def dead_letters(self) -> list[Letter]:
-        """Messages in the dead-letter queue; they stay there."""
+    def dead_letters(self, hide_s: int = 0) -> list[Letter]:
+        """Up to ten messages in the dead-letter queue; they stay there, out of sight for `hide_s` seconds."""
         answer = self.sqs.receive_message(
             QueueUrl=self.endpoints["HIKYAKU_DLQ_URL"],
             MaxNumberOfMessages=10,
-            VisibilityTimeout=0,
+            VisibilityTimeout=hide_s,
             WaitTimeSeconds=1,
             MessageAttributeNames=["All"],
         )
@@ -88,10 +99,10 @@ class World:
 
 
 def read_endpoints(path: Path) -> dict[str, str]:
-    """What `hikyaku local up` wrote: KEY=VALUE lines, quoted as for a POSIX shell.
+    """KEY=VALUE lines, quoted as for a POSIX shell.
 
     Raises:
-        OSError: the stack is not up.
+        OSError: there is no such file, or it can't be read.
     """
     pairs = (line.partition("=") for line in path.read_text(encoding="utf-8").splitlines())
     return {name: "".join(shlex.split(value)) for name, _, value in pairs}

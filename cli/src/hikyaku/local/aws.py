@@ -57,24 +57,25 @@ def start_afresh(layout: Layout) -> None:
 
 
 def _written(layout: Layout) -> Path:
-    """Folder that the launcher writes stack.json and the credentials into."""
+    """Folder that the launcher writes stack.json and a folder for each role into."""
     return layout.localstack / "aws"
 
 
 def credentials(layout: Layout, role: str) -> Path:
     """Shared credentials file of one role's own IAM user."""
-    return _written(layout) / f"{role}.credentials"
+    return _written(layout) / role / "aws_credentials"
 
 
 def client_environment(layout: Layout, port: int, role: str) -> dict[str, str]:
     """AWS settings of a service: its own user's keys, and nothing else to find."""
     return {
+        # The config file has it too; a port that changes shall be seen as a change of settings.
         "AWS_ENDPOINT_URL": endpoint(port),
         "AWS_REGION": REGION,
         "AWS_DEFAULT_REGION": REGION,
         "AWS_SHARED_CREDENTIALS_FILE": str(credentials(layout, role)),
         # The launcher's own, so that none of the caller's is found.
-        "AWS_CONFIG_FILE": str(_written(layout) / "config"),
+        "AWS_CONFIG_FILE": str(_written(layout) / role / "aws_config"),
         "AWS_EC2_METADATA_DISABLED": "true",
     }
 
@@ -87,7 +88,7 @@ def read_outputs(layout: Layout) -> Outputs | None:
     except FileNotFoundError:
         return None
     except (ValueError, KeyError) as error:
-        raise UserError(f"{layout.localstack / 'stack.json'} is damaged: {error}", log=layout.log("localstack")) from error
+        raise UserError(f"{_written(layout) / 'stack.json'} is damaged: {error}", log=layout.log("localstack")) from error
 
 
 def outputs(layout: Layout) -> Outputs:

@@ -2,10 +2,9 @@
 
 import secrets
 
-import pyrage
-
 from hikyaku.local import files
 from hikyaku.local.layout import Layout
+from hikyaku.setup import identity
 
 IDENTITY = "local.txt"
 FLOWER_USER = "hikyaku"
@@ -13,14 +12,7 @@ FLOWER_USER = "hikyaku"
 
 def recipient(layout: Layout) -> str:
     """The public key (age1…) that senders encrypt to; its identity is made on first use, in the format of age-keygen(1)."""
-    text = files.read_or_create(layout.identities / IDENTITY, _new_identity)
-    secret = next(line for line in text.splitlines() if line.startswith("AGE-SECRET-KEY-"))
-    return str(pyrage.x25519.Identity.from_str(secret).to_public())
-
-
-def _new_identity() -> str:
-    identity = pyrage.x25519.Identity.generate()
-    return f"# public key: {identity.to_public()}\n{identity}\n"
+    return identity.recipients(files.read_or_create(layout.identities / IDENTITY, identity.new))[0]
 
 
 def flower_login(layout: Layout) -> str:

@@ -29,6 +29,7 @@ from hikyaku.local import (
 from hikyaku.local.layout import Layout
 from hikyaku.local.program import BACKENDS, LINE, NAMES, health_file, write
 from hikyaku.local.progress import Progress
+from hikyaku.setup.datasets import DATASETS
 
 MIGRATE_TIMEOUT_S = 120
 STOP_TIMEOUT_S = 120
@@ -200,5 +201,5 @@ def clean(layout: Layout, progress: Progress) -> None:
         for file in layout.run.iterdir():
             if file.name != "lock":
                 file.unlink()
-        if layout.datasets.exists() and layout.datasets.read_text(encoding="utf-8") == preparation.DATASETS:
+        if layout.datasets.exists() and layout.datasets.read_text(encoding="utf-8") == DATASETS:
             layout.datasets.unlink()

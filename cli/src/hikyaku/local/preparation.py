@@ -6,17 +6,7 @@ from hikyaku.local import configuration, files, identities, postgres, programs, 
 from hikyaku.local.layout import Layout
 from hikyaku.local.program import write
 from hikyaku.local.state import State
-
-DATASETS = """\
-# Datasets of the local stack. Without an entry, incoming/orders/x.csv.gz.age goes to table orders.
-# Read again within seconds of a change.
-
-# For trying things out on one machine, files without a signature are accepted here.
-# In production this is "required": anyone with the public key can encrypt a file, only its signature tells who did.
-[defaults]
-signature = "if_present"
-"""
-"""What `datasets.toml` says until someone edits it."""
+from hikyaku.setup.datasets import DATASETS
 
 
 def make_folders(layout: Layout) -> None:

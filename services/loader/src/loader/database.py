@@ -60,7 +60,12 @@ class Database:
             self._connection = None
 
     def _connect(self) -> psycopg.Connection[Any]:
-        connection = psycopg.connect(self._conninfo, autocommit=True, prepare_threshold=PREPARE_AFTER)
+        try:
+            connection = psycopg.connect(self._conninfo, autocommit=True, prepare_threshold=PREPARE_AFTER)
+        except psycopg.OperationalError as error:
+            # Before there is a session, libpq's text tells of addresses, certificates and roles: no row's data, no password.
+            get_logger().warning("not_connected", action="connect", reason=" ".join(str(error).split()))
+            raise
         # The checks after the table's lock must see what the previous holder committed.
         connection.isolation_level = psycopg.IsolationLevel.READ_COMMITTED
         connection.execute(SESSION, self._timeouts)

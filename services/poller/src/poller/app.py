@@ -5,13 +5,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from celery import Celery
-from redis import Redis
 
 from poller import sqs
 from poller.courier import Courier
 from poller.pipeline import Pipeline
 from poller.settings import PollerSettings
-from shared import celery_app
+from shared import broker, celery_app
 from shared.contract import QueueName, SettledParcel, TaskName, settle_queue
 
 
@@ -28,12 +27,7 @@ def bootstrap(settings: PollerSettings) -> Poller:
     app = celery_app.build(QueueName.SETTLE, settings, queue=settle_queue(settings.instance))
     client = sqs.connect(settings.receive_wait, settings.aws_region)
     queue = sqs.IngestQueue(client, settings.queue_url, settings.dlq_url, settings.visibility_timeout)
-    broker = Redis.from_url(
-        settings.redis_url.get_secret_value(),
-        socket_timeout=celery_app.CONNECT_TIMEOUT_S,
-        socket_connect_timeout=celery_app.CONNECT_TIMEOUT_S,
-    )
-    courier = Courier(settings, queue, Pipeline(app, settings.instance), broker, time.monotonic)
+    courier = Courier(settings, queue, Pipeline(app, settings.instance), broker.client(settings), time.monotonic)
     _register(app, courier)
     return Poller(app, courier)
 

@@ -76,4 +76,5 @@ class Pipeline:
 
 def _label(files: tuple[FileRef, ...]) -> str:
     more = f" (+{len(files) - 1} more)" if len(files) > 1 else ""
-    return ascii(files[0].key)[:LONGEST_LABEL] + more
+    # repr without its quotes: as a person wrote it, but nothing that would garble a line or a terminal.
+    return repr(files[0].key)[1:-1][:LONGEST_LABEL] + more

@@ -1,0 +1,12 @@
+"""`datasets.toml` of a world on one machine."""
+
+DATASETS = """\
+# Datasets of the local stack. Without an entry, incoming/orders/x.csv.gz.age goes to table orders.
+# Read again within seconds of a change.
+
+# For trying things out on one machine, files without a signature are accepted here.
+# In production this is "required": anyone with the public key can encrypt a file, only its signature tells who did.
+[defaults]
+signature = "if_present"
+"""
+"""What `datasets.toml` says until someone edits it."""

@@ -1,6 +1,5 @@
 """The one Celery configuration. Delivery is at least once on purpose: the ledger makes repeats harmless."""
 
-import os
 from typing import Any
 
 from celery import Celery, signals
@@ -104,11 +103,8 @@ def _touch_health(settings: CommonSettings) -> None:
 def run_worker(app: Celery, name: str, settings: WorkerSettings) -> None:
     """Run a prefork worker in this very process until it is told to stop.
 
-    SIGTERM is taken as Celery's cold shutdown after a soft one: running tasks get `SOFT_SHUTDOWN_S` to finish, what remains
-    goes back to Redis at once (Celery, Workers Guide, "Soft shutdown").
+    On SIGTERM (see `shared.__init__`) running tasks get `SOFT_SHUTDOWN_S` to finish, what remains goes back to Redis at once.
     """
-    # Celery reads this when it loads its worker program, so it must be set before.
-    os.environ["REMAP_SIGTERM"] = "SIGQUIT"
     app.worker_main(
         [
             "--quiet",

@@ -97,6 +97,11 @@ class Host:
         found: dict[str, Any] = json.loads(run("docker", "inspect", self.container(service)).stdout)[0]
         return found
 
+    def logs(self, service: str) -> list[str]:
+        """What a service wrote: by the engine, since compose adds a terminal's codes."""
+        told = run("docker", "logs", self.container(service))
+        return (told.stdout + told.stderr).splitlines()
+
     def health(self, service: str) -> str:
         return str(self.inspect(service)["State"]["Health"]["Status"])
 

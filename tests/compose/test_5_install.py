@@ -73,8 +73,7 @@ def test_the_stack_starts_and_loads_a_file(server: Host) -> None:
 
 
 def test_logs_are_json(server: Host) -> None:
-    logs = server.compose("logs", "--no-log-prefix", "poller", "decryptor", "loader", "flower").stdout
-    lines = [json.loads(line) for line in logs.splitlines()]
+    lines = [json.loads(line) for service in ("poller", "decryptor", "loader", "flower") for line in server.logs(service)]
     assert {line["service"] for line in lines} >= {"poller", "decryptor", "loader"}
     assert any(line.get("dataset") == "orders" for line in lines)
 
@@ -141,7 +140,7 @@ class Database:
         (image,) = [image for image in images if "postgres" in image]
         secrets, project = f"{self.server.secrets / 'postgres'}:/run/secrets:ro", f"{self.server.folder}:/host:ro"
         network = ("--network", f"{self.server.name}_database", "--network-alias", "db.example.com")
-        settings = ("-e", "POSTGRES_DB=postgres", "-e", "POSTGRES_USER=postgres", "-e", "POSTGRES_PASSWORD_FILE=/run/secrets/password")
+        settings = ("-e", "POSTGRES_DB=elsewhere", "-e", "POSTGRES_USER=postgres", "-e", "POSTGRES_PASSWORD_FILE=/run/secrets/password")
         run("docker", "run", "-d", "--name", self.name, *network, "-v", secrets, "-v", project, *settings, "--user", "999:999", image)
         eventually(lambda: self._try("psql -c 'SELECT 1'").returncode == 0, "the database answers")
         return self

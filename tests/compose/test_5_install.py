@@ -136,17 +136,24 @@ class Database:
         self.password = (server.secrets / "postgres" / "password").read_text(encoding="utf-8").strip()
 
     def __enter__(self) -> Self:
+        try:
+            self._start()
+        except BaseException:
+            self.__exit__()
+            raise
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        run("docker", "rm", "--force", "--volumes", self.name, check=False)
+
+    def _start(self) -> None:
         images = self.server.compose("--profile", "database", "config", "--images").stdout.split()
         (image,) = [image for image in images if "postgres" in image]
         secrets, project = f"{self.server.secrets / 'postgres'}:/run/secrets:ro", f"{self.server.folder}:/host:ro"
         network = ("--network", f"{self.server.name}_database", "--network-alias", "db.example.com")
         settings = ("-e", "POSTGRES_DB=elsewhere", "-e", "POSTGRES_USER=postgres", "-e", "POSTGRES_PASSWORD_FILE=/run/secrets/password")
         run("docker", "run", "-d", "--name", self.name, *network, "-v", secrets, "-v", project, *settings, "--user", "999:999", image)
-        eventually(lambda: self._try("psql -c 'SELECT 1'").returncode == 0, "the database answers")
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        run("docker", "rm", "--force", "--volumes", self.name, check=False)
+        eventually(lambda: self._try("psql -d elsewhere -c 'SELECT 1'").returncode == 0, "the database answers")
 
     def _try(self, command: str, check: bool = False) -> subprocess.CompletedProcess[str]:
         settings = ("-e", f"PGPASSWORD={self.password}", "-e", "PGHOST=127.0.0.1", "-e", "PGUSER=postgres")

@@ -273,7 +273,7 @@ def test_a_localstack_that_starts_empty_gets_new_keys_and_one_that_runs_keeps_th
 
 
 def test_the_sdk_needs_nothing_but_the_two_files(tmp_path: Path, clients: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
-    deploy.deploy(options_for(tmp_path, AWS_REGION="eu-west-1"))
+    deploy.deploy(options_for(tmp_path, AWS_REGION="eu-west-1", HIKYAKU_PUBLIC_ENDPOINT="http://aws.test:4566"))
     for name in [name for name in os.environ if name.startswith("AWS_")]:
         monkeypatch.delenv(name)
     monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "poller" / "aws_credentials"))
@@ -281,9 +281,11 @@ def test_the_sdk_needs_nothing_but_the_two_files(tmp_path: Path, clients: dict[s
     session = boto3.Session()
     assert session.get_credentials().access_key == "made"
     sqs = session.client("sqs")
-    assert (sqs.meta.endpoint_url, sqs.meta.region_name) == ("http://localstack:4566", "eu-west-1")
-    url = session.client("s3").generate_presigned_url("get_object", Params={"Bucket": "hikyaku-bucket", "Key": "k"})
-    assert url.startswith("http://localstack:4566/hikyaku-bucket/k?")
+    assert (sqs.meta.endpoint_url, sqs.meta.region_name) == ("http://aws.test:4566", "eu-west-1")
+    s3 = session.client("s3")
+    assert s3.meta.config.s3 == {"addressing_style": "path"}
+    url = s3.generate_presigned_url("get_object", Params={"Bucket": "hikyaku-bucket", "Key": "k"})
+    assert url.startswith("http://aws.test:4566/hikyaku-bucket/k?")
 
 
 @pytest.mark.parametrize(("text", "owner"), [("", None), ("10001", (10001, 10001)), ("1:2", (1, 2))])

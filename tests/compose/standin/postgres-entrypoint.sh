@@ -18,7 +18,9 @@ if [ ! -s "$PGDATA/PG_VERSION" ]; then
     echo "listen_addresses = '*'" >> "$PGDATA/postgresql.conf"
     pg_ctl -D "$PGDATA" -w -o "-c listen_addresses=''" start
     createdb --username="$POSTGRES_USER" "$POSTGRES_DB"
-    for script in /docker-entrypoint-initdb.d/*.sh; do "$script"; done
+    for script in /docker-entrypoint-initdb.d/*.sh; do
+        [ ! -e "$script" ] || "$script"
+    done
     pg_ctl -D "$PGDATA" -m fast -w stop
 fi
 exec "$@"

@@ -4,8 +4,10 @@ A file is held half-way by a lock on its table (the loader waits inside its tran
 children (the task has been handed to one). The targets have no key and the mode is append, so that a second load would show.
 """
 
+import json
 import os
 import signal
+import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -16,13 +18,20 @@ from line import Line, Put, Start, eventually
 from psycopg import sql
 
 VISIBILITY_TIMEOUT_S = 20
+DEADLINE_S = 30
 RECOVERY_S = 60.0
+FLOWS_AGAIN_S = 10.0
 CSV = b"id,item\n" + b"".join(b"%d,item %d\n" % (n, n) for n in range(5000))
 
 
 @pytest.fixture(scope="module")
 def fragile(start_stack: Start) -> Line:
-    return start_stack(HIKYAKU_VISIBILITY_TIMEOUT=str(VISIBILITY_TIMEOUT_S), HIKYAKU_BROKER_VISIBILITY_TIMEOUT="10")
+    return start_stack(
+        HIKYAKU_VISIBILITY_TIMEOUT=str(VISIBILITY_TIMEOUT_S),
+        HIKYAKU_BROKER_VISIBILITY_TIMEOUT="10",
+        HIKYAKU_TASK_DEADLINE=str(DEADLINE_S),
+        HIKYAKU_LOG_FORMAT="json",
+    )
 
 
 @pytest.fixture
@@ -116,3 +125,64 @@ def test_sigterm_hands_the_poller_s_messages_back(fragile: Line, table: str) -> 
         os.kill(old, signal.SIGTERM)
         eventually(lambda: fragile.pid("poller") != old, what="another poller runs", timeout=RECOVERY_S)
     assert_loaded_once(fragile, table, put)
+
+
+# Outages: what is away costs no file an attempt
+
+
+def said(line: Line, event: str, **what: object) -> list[dict[str, object]]:
+    """The poller's log lines of one event."""
+    text = (line.folder / "logs" / "poller.log").read_text(encoding="utf-8")
+    lines = [json.loads(each) for each in text.splitlines() if each.startswith("{")]
+    return [each for each in lines if each["event"] == event and each.items() >= what.items()]
+
+
+def receives(line: Line, put: Put) -> list[object]:
+    """How often SQS had handed the file's message out, at each time that the poller received it."""
+    return [each["attempt"] for each in said(line, "received") if put.key in str(each["keys"])]
+
+
+@contextmanager
+def stopped(pids: list[int]) -> Iterator[None]:
+    for pid in pids:
+        os.kill(pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        for pid in pids:
+            os.kill(pid, signal.SIGCONT)
+
+
+def elapse(seconds: float) -> None:
+    """An outage of so long."""
+    end = time.monotonic() + seconds
+    eventually(lambda: time.monotonic() > end, what="the outage lasts", timeout=seconds + 1)
+
+
+def test_workers_that_are_away_for_several_deadlines_cost_one_receive(fragile: Line, table: str) -> None:
+    parents = [fragile.pid("decryptor"), fragile.pid("loader")]
+    with stopped([pid for parent in parents for pid in (parent, *children(parent))]):
+        put = fragile.send(table, CSV)
+        elapse(2.5 * DEADLINE_S)
+        assert receives(fragile, put) == [1]
+        assert len(said(fragile, "away", dependency="workers")) == 1
+    assert_loaded_once(fragile, table, put)
+    assert len(receives(fragile, put)) <= 2
+    assert len(said(fragile, "back", dependency="workers")) == 1
+
+
+def test_postgres_away_burns_no_receive_and_files_flow_soon_after(fragile: Line, table: str) -> None:
+    postmaster = fragile.pid("postgres")
+    with stopped([postmaster]):
+        # It takes connections and says nothing; the sessions are gone.
+        for pid in children(postmaster):
+            os.kill(pid, signal.SIGKILL)
+        put, others = fragile.send(table, CSV), [fragile.send(table, CSV + b"%d,x\n" % (5000 + n)) for n in range(3)]
+        elapse(20)
+    fragile.wait_for_database()
+    for each in (put, *others):
+        fragile.fate(each, "loaded", timeout=FLOWS_AGAIN_S)
+        assert receives(fragile, each) == [1]
+    fragile.quiet(timeout=RECOVERY_S)
+    assert fragile.messages(fragile.dlq_url) == 0
+    assert len(said(fragile, "away", dependency="postgresql")) == len(said(fragile, "back", dependency="postgresql")) == 1

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any, cast
 
 import pytest
+from kombu.exceptions import OperationalError
 from redis import Redis
 from structlog.testing import capture_logs
 
@@ -15,8 +16,10 @@ from fakes.sqs import LARGEST_MESSAGE, FakeSQS
 from poller.courier import HEARTBEATS_PER_TIMEOUT, Courier
 from poller.pipeline import Pipeline
 from poller.settings import PollerSettings
-from poller.sqs import SQS_ERRORS, IngestQueue
+from poller.sqs import SQS_ERRORS, IngestQueue, Message
 from shared.contract import FileRef, SettledParcel, Settlement, Verdict
+from shared.errors import ErrorCode
+from shared.protocol import LONGEST_BACK_S, LONGEST_PROBE_S, Dependency
 
 QUEUE = "https://sqs.invalid/ingest"
 DLQ = "https://sqs.invalid/dlq"
@@ -48,6 +51,9 @@ class World:
     pipeline: FakePipeline = field(default_factory=FakePipeline)
     broker: FakeBroker = field(default_factory=FakeBroker)
     settings: PollerSettings = field(default_factory=_settings)
+    workers: bool | Exception = True
+    """Whether they answer."""
+    asked: int = 0
 
     def __post_init__(self) -> None:
         self.sqs = FakeSQS(self.clock)
@@ -59,7 +65,13 @@ class World:
         """A poller that has just started: it remembers nothing."""
         queue = IngestQueue(cast("Any", self.sqs), QUEUE, DLQ, self.settings.visibility_timeout)
         pipeline, broker = cast("Pipeline", self.pipeline), cast("Redis", self.broker)
-        return Courier(self.settings, queue, pipeline, broker, self.clock)
+        return Courier(self.settings, queue, pipeline, broker, self.clock, workers_answer=self._workers_answer, chance=lambda: 1.0)
+
+    def _workers_answer(self) -> bool:
+        self.asked += 1
+        if isinstance(self.workers, Exception):
+            raise self.workers
+        return self.workers
 
     def send(self, *events: object) -> None:
         for event in events:
@@ -247,6 +259,7 @@ def test_an_internal_error_costs_an_attempt_and_ends_in_the_dead_letter_queue(wo
         world.courier.settle(SettledParcel(parcel_id="p", settlements=(failed,)))
         assert len(world.courier.in_flight) == 0
         world.courier.keep()
+        world.clock.advance(LONGEST_BACK_S)
     world.courier.receive()
     assert (world.left, len(world.sqs.bodies(DLQ))) == (0, 1)
 
@@ -265,7 +278,7 @@ def test_an_hour_of_retries_burns_nothing(world: World) -> None:
     assert (world.left, world.sqs.bodies(DLQ)) == (0, [])
 
 
-def test_a_chain_that_failed_gives_its_messages_back_at_once(world: World) -> None:
+def test_a_chain_that_failed_gives_its_messages_back_after_a_pause(world: World) -> None:
     world.send_files(1)
     world.courier.receive()
     [file] = world.pipeline.files
@@ -274,6 +287,9 @@ def test_a_chain_that_failed_gives_its_messages_back_at_once(world: World) -> No
     assert world.courier.room.is_set()
     world.courier.keep()
     assert len(world.courier.in_flight) == 0
+    world.clock.advance(VISIBILITY_S / 4 - 1)
+    assert world.sqs.visible(QUEUE) == []
+    world.clock.advance(1)
     [visible] = world.sqs.visible(QUEUE)
     assert visible.receive_count == 1
     world.courier.receive()
@@ -286,6 +302,7 @@ def test_a_chain_that_always_fails_ends_in_the_dead_letter_queue(world: World) -
         assert world.courier.receive() == 1
         world.fail(world.pipeline.files[-1])
         world.courier.keep()
+        world.clock.advance(LONGEST_BACK_S)
     assert world.courier.receive() == 0
     assert (world.left, len(world.sqs.bodies(DLQ))) == (0, 1)
 
@@ -299,6 +316,7 @@ def test_a_chain_that_failed_gives_back_all_of_its_messages_and_no_other(world: 
     other = world.pipeline.files[-1]
     world.fail(world.pipeline.files[0])
     world.courier.keep()
+    world.clock.advance(VISIBILITY_S / 4)
     assert [message.message_id for message in world.sqs.visible(QUEUE)] == of_first_chain
     assert list(world.courier.in_flight.receipts()) == [other.message_id]
 
@@ -318,7 +336,7 @@ def test_a_late_failure_of_an_old_chain_leaves_the_newer_hold_alone(world: World
     assert world.sqs.visible(QUEUE) == []
     world.fail(file)
     world.courier.keep()
-    assert len(world.sqs.visible(QUEUE)) == 1
+    assert len(world.courier.in_flight) == 0
 
 
 def test_a_failure_of_the_chain_before_a_retry_leaves_the_retry_alone(world: World) -> None:
@@ -428,6 +446,338 @@ def test_a_file_settled_while_it_waits_for_its_submission_is_no_parcel(world: Wo
     world.courier.keep()
     assert world.left == 0
     assert parcels == [0], "the real Pipeline must take an empty group, see test_poller_pipeline"
+
+
+# Something else is away
+
+
+def _statuses(logs: list[Any]) -> list[tuple[str, str]]:
+    return [(line["event"], line["dependency"]) for line in logs if line["event"] in {"away", "back"}]
+
+
+CODES = {
+    Dependency.DATABASE: ErrorCode.DATABASE_UNAVAILABLE,
+    Dependency.STORAGE: ErrorCode.STORAGE_UNAVAILABLE,
+    Dependency.SPOOL: ErrorCode.SPOOL_UNAVAILABLE,
+}
+
+
+@pytest.mark.parametrize("dependency", CODES)
+def test_an_hour_without_a_dependency_burns_nothing_and_is_over_within_ten_seconds(world: World, dependency: Dependency) -> None:
+    world.send_files(20)
+    world.courier.keep()
+    world.courier.receive()
+    with capture_logs() as logs:
+        probes = _outage(world, CODES[dependency], seconds=3600)
+        assert {message.receive_count for message in world.sqs.queues[QUEUE].messages.values()} <= {0, 1}
+        back = world.clock.now
+        while world.left:
+            _second(world)
+            assert world.clock.now - back <= 10
+    assert world.sqs.bodies(DLQ) == []
+    assert _statuses(logs) == [("away", dependency), ("back", dependency)]
+    assert 3600 / LONGEST_PROBE_S / 2 <= probes <= 2 * 3600 / LONGEST_PROBE_S
+
+
+def _second(world: World) -> int:
+    """One second of a line that works; returns how many files were submitted."""
+    world.clock.advance(1)
+    world.courier.receive()
+    world.courier.keep()
+    submitted = len(world.pipeline.files)
+    world.finish_what_was_submitted()
+    world.courier.keep()
+    return submitted
+
+
+def _outage(world: World, code: ErrorCode, seconds: int, sick: frozenset[str] | None = None) -> int:
+    """A line in which all files, or only the sick ones, fail by this code; returns how many were submitted."""
+    submitted = 0
+    for _ in range(seconds):
+        parcels, world.pipeline.parcels = world.pipeline.parcels, []
+        for file in (file for files in parcels for file in files):
+            submitted += 1
+            well = sick is not None and file.message_id not in sick
+            world.courier.settle(SettledParcel(parcel_id="p", settlements=(_fate(file, None if well else code),)))
+        world.clock.advance(1)
+        world.courier.receive()
+        world.courier.keep()
+    return submitted
+
+
+def _fate(file: FileRef, code: ErrorCode | None) -> Settlement:
+    done = settled((file,)).settlements[0]
+    return done if code is None else done.model_copy(update={"verdict": Verdict.RETRY, "status": "failed", "error_code": code})
+
+
+def test_in_an_outage_one_message_at_a_time_is_tried(world: World) -> None:
+    world.send_files(8)
+    world.courier.keep()
+    world.courier.receive()
+    world.finish_what_was_submitted(Verdict.RETRY)
+    for _ in range(20):
+        world.clock.advance(1)
+        world.courier.keep()
+    assert len({file.message_id for file in world.pipeline.files}) == len(world.pipeline.parcels) == 5
+    assert world.courier.is_paused
+
+
+def test_one_failure_is_no_outage(world: World) -> None:
+    world.send_files(2)
+    world.courier.receive()
+    world.settle(world.pipeline.files[0], verdict=Verdict.RETRY)
+    assert not world.courier.is_paused
+    world.settle(world.pipeline.files[1])
+    world.clock.advance(1)
+    world.courier.keep()
+    world.settle(world.pipeline.files[-1], verdict=Verdict.RETRY)
+    assert not world.courier.is_paused, "another went through between the two"
+
+
+def test_a_failure_that_speaks_of_no_dependency_stops_nobody(world: World) -> None:
+    world.send_files(8)
+    world.courier.receive()
+    for file in world.pipeline.files:
+        world.courier.settle(SettledParcel(parcel_id="p", settlements=(_fate(file, ErrorCode.TIMEOUT),)))
+    assert not world.courier.is_paused
+
+
+@pytest.mark.parametrize("code", [ErrorCode.STORAGE_UNAVAILABLE, ErrorCode.TIMEOUT])
+def test_files_that_are_sick_themselves_do_not_stop_the_line_and_end_in_the_dead_letter_queue(world: World, code: ErrorCode) -> None:
+    """Two of them in a row look like an outage; then the next message, or one received as a witness, shows that it is none."""
+    world.send_files(2)
+    sick = frozenset(world.sqs.queues[QUEUE].messages)
+    for _ in range(600):
+        world.send_files(1)
+        _outage(world, code, seconds=20, sick=sick)
+        well = world.sqs.queues[QUEUE].messages.keys() - sick
+        assert len(well) <= 1, "nobody waits for the sick"
+        if len(world.sqs.bodies(DLQ)) == 2:
+            break
+    hours = (world.clock.now - 1_000) / 3600
+    assert set(world.sqs.queues[DLQ].messages) == sick
+    assert 1 < hours < 4
+
+
+def test_a_sick_file_alone_in_the_night_is_held_for_hours_not_sent_to_the_dead_letter_queue(world: World) -> None:
+    world.send_files(1)
+    _outage(world, ErrorCode.STORAGE_UNAVAILABLE, seconds=4 * 3600)
+    [message] = world.sqs.queues[QUEUE].messages.values()
+    assert message.receive_count == 1
+
+
+def test_a_rejection_does_not_prove_that_s3_is_there(world: World) -> None:
+    world.send_files(3)
+    world.courier.receive()
+    first, second, third = world.pipeline.files
+    for file in (first, second):
+        world.courier.settle(SettledParcel(parcel_id="p", settlements=(_fate(file, ErrorCode.STORAGE_UNAVAILABLE),)))
+    world.settle(third, verdict=Verdict.REJECTED)
+    assert world.courier.is_paused
+
+
+def _two_rounds_of_probes(world: World) -> tuple[list[int], list[str]]:
+    """After a fresh outage with two messages held: how many arrived at each receive, and what was probed in which order."""
+    arrived, probed = [], []
+    while len(probed) < 5:
+        world.clock.advance(1)
+        world.courier.keep()
+        probed += [file.message_id for file in world.pipeline.files]
+        world.finish_what_was_submitted(Verdict.RETRY)
+        arrived.append(world.courier.receive())
+    return arrived, probed
+
+
+def test_one_witness_is_received_each_time_that_all_have_tried_in_vain(world: World) -> None:
+    world.send_files(2)
+    world.courier.receive()
+    world.finish_what_was_submitted(Verdict.RETRY)
+    world.send_files(5)
+    arrived, probed = _two_rounds_of_probes(world)
+    first, second, witness = list(world.sqs.queues[QUEUE].messages)[:3]
+    assert [number for number in arrived if number] == [1, 1]
+    assert (sorted(probed[:2]), probed[2]) == ([first, second], witness)
+    assert sorted(probed[2:]) == [first, second, witness], "only after another whole round the next one comes"
+    assert [message.receive_count for message in world.sqs.queues[QUEUE].messages.values()] == [1] * 4 + [0] * 3
+
+
+def test_nobody_waits_any_longer_once_a_probe_went_through(world: World) -> None:
+    world.send_files(3)
+    world.courier.receive()
+    files = list(world.pipeline.files)
+    world.pipeline.parcels.clear()
+    world.settle(*files[1:], verdict=Verdict.RETRY)
+    world.courier.keep()
+    assert world.pipeline.files == []
+    world.settle(files[0])
+    assert world.courier.room.is_set()
+    assert world.courier.wake.is_set()
+    world.courier.keep()
+    assert world.pipeline.files == files[1:]
+
+
+def test_sqs_away_is_said_once_each_way_and_stops_no_settling(world: World) -> None:
+    world.sqs.outages |= {"receive_message": 3, "delete_message_batch": 2}
+    world.send("not an event of ours", {"Event": "s3:TestEvent"})
+    with capture_logs() as logs:
+        for _ in range(6):
+            with contextlib.suppress(*SQS_ERRORS):
+                world.courier.receive()
+            _keep_despite(world, SQS_ERRORS)
+    assert _statuses(logs) == [("away", "sqs"), ("back", "sqs"), ("away", "sqs settling"), ("back", "sqs settling")]
+    assert world.left == 0
+
+
+def test_sqs_is_looked_for_without_a_long_poll(world: World) -> None:
+    waits: list[int] = []
+    receive: Callable[..., dict[str, Any]] = world.sqs.receive_message
+
+    def noting(**request: Any) -> dict[str, Any]:
+        waits.append(request["WaitTimeSeconds"])
+        return receive(**request)
+
+    world.sqs.receive_message = noting  # type: ignore[method-assign]  # to know how long it may wait
+    world.sqs.outages["receive_message"] = 2
+    for _ in range(4):
+        with contextlib.suppress(*SQS_ERRORS):
+            world.courier.receive()
+    assert waits == [world.settings.receive_wait, 0, 0, world.settings.receive_wait]
+
+
+def test_a_message_is_given_up_before_sqs_takes_it_away(world: World) -> None:
+    world.send_files(1)
+    world.courier.receive()
+    world.finish_what_was_submitted(Verdict.RETRY)
+    held_for = 0.0
+    while len(world.courier.in_flight):
+        world.clock.advance(HEARTBEAT_S)
+        held_for += HEARTBEAT_S
+        world.courier.keep()
+        world.finish_what_was_submitted(Verdict.RETRY)
+    assert 11.5 * 3600 <= held_for < 11.6 * 3600
+    assert world.left == 1
+
+
+# Nobody works
+
+
+def test_workers_away_for_hours_cost_each_message_one_receive_at_the_most(world: World) -> None:
+    world.workers = False
+    world.send_files(12)
+    world.courier.keep()
+    with capture_logs() as logs:
+        for _ in range(3 * 3600 // 10):
+            world.clock.advance(10)
+            world.courier.receive()
+            world.courier.keep()
+        assert {message.receive_count for message in world.sqs.queues[QUEUE].messages.values()} == {0, 1}
+        world.workers, back = True, world.clock.now
+        world.pipeline.parcels.clear()
+        while world.left:
+            _second(world)
+            assert world.clock.now - back <= 10
+    assert world.sqs.bodies(DLQ) == []
+    assert _statuses(logs) == [("away", Dependency.WORKERS), ("back", Dependency.WORKERS)]
+
+
+def test_nobody_asks_for_the_workers_while_no_chain_is_overdue(world: World) -> None:
+    world.send_files(1)
+    world.courier.receive()
+    for _ in range(20):
+        world.clock.advance(DEADLINE_S / 21)
+        world.courier.keep()
+    assert world.asked == 0
+
+
+def test_workers_that_answer_may_still_have_lost_a_chain(world: World) -> None:
+    world.send_files(1)
+    world.courier.receive()
+    world.clock.advance(DEADLINE_S + 1)
+    world.courier.receive()
+    world.courier.keep()
+    assert world.asked == 1
+    assert (len(world.courier.in_flight), world.courier.is_paused) == (0, False)
+
+
+def test_a_settlement_proves_that_somebody_works(world: World) -> None:
+    world.workers = False
+    world.send_files(2)
+    world.courier.receive()
+    first = world.pipeline.files[0]
+    world.clock.advance(DEADLINE_S + 1)
+    world.courier.receive()
+    world.courier.keep()
+    assert world.courier.is_paused
+    world.settle(first)
+    assert not world.courier.is_paused
+
+
+@pytest.mark.parametrize("away", [Dependency.WORKERS, Dependency.BROKER])
+def test_nothing_is_submitted_that_nobody_would_take(world: World, away: Dependency) -> None:
+    world.send_files(1)
+    world.courier.outages.failed(away, "")
+    world.courier.submit_due()
+    world.courier._accept(Message("m", "handle#", body(eventbridge()), 1))
+    world.courier.submit_due()
+    assert world.pipeline.files == []
+    world.courier.outages.worked(away)
+    world.courier.submit_due()
+    assert len(world.pipeline.files) == 1
+
+
+def test_without_redis_nobody_is_blamed_for_a_chain_that_is_overdue(world: World) -> None:
+    world.send_files(1)
+    world.courier.keep()
+    world.courier.receive()
+    world.broker.away = world.pipeline.away = True
+    for _ in range(200):
+        world.clock.advance(10)
+        world.courier.keep()
+    assert len(world.courier.in_flight) == 1
+    world.broker.away = world.pipeline.away = False
+    world.courier.keep()
+    assert len(world.courier.in_flight) == 1, "its deadline starts again: nobody could have settled it"
+
+
+def test_redis_that_leaves_between_the_look_and_the_question_leaves_it_open(world: World) -> None:
+    world.workers = OperationalError("connection refused")
+    world.send_files(1)
+    world.courier.receive()
+    world.clock.advance(DEADLINE_S + 1)
+    world.courier.receive()
+    world.courier.keep()
+    assert len(world.courier.in_flight) == 1
+    assert not world.courier.broker_up.is_set()
+
+
+# A payload that is too new
+
+
+def test_a_payload_that_is_too_new_waits_minutes_for_workers_that_understand_it(world: World) -> None:
+    """Handed back at once, five receives would be burnt before the first worker is replaced."""
+    world.send_files(1)
+    started = world.clock.now
+    attempts = 0
+    while not world.sqs.bodies(DLQ):
+        world.courier.receive()
+        for file in world.pipeline.files[attempts:]:
+            attempts += 1
+            world.fail(file)
+        world.courier.keep()
+        world.clock.advance(1)
+    assert attempts == MAX_RECEIVE_COUNT
+    assert world.clock.now - started > 5 * 60
+
+
+def test_a_payload_that_was_too_new_loads_once_the_workers_are_replaced(world: World) -> None:
+    world.send_files(1)
+    for _ in range(MAX_RECEIVE_COUNT - 1):
+        world.courier.receive()
+        world.fail(world.pipeline.files[-1])
+        world.courier.keep()
+        world.clock.advance(LONGEST_BACK_S)
+    _second(world)
+    assert (world.left, world.sqs.bodies(DLQ)) == (0, [])
 
 
 # The heartbeat
@@ -551,6 +901,7 @@ def test_what_could_not_be_released_is_released_later(world: World) -> None:
     with pytest.raises(SQS_ERRORS):
         world.courier.keep()
     world.courier.keep()
+    world.clock.advance(VISIBILITY_S / 4)
     assert len(world.sqs.visible(QUEUE)) == 1
 
 
@@ -580,12 +931,12 @@ def test_a_dead_letter_that_sqs_never_takes_holds_nobody_up(world: World) -> Non
 
 
 def test_a_dead_letter_that_sqs_never_takes_is_forgotten_once_sqs_has_moved_it(world: World) -> None:
-    """Each failing round ends in a backoff of up to 30 s without a sign of life, for all other files too."""
+    """Each failing round ends in a pause, for all other files too."""
     world.send("x" * LARGEST_MESSAGE)
     for _ in range(MAX_RECEIVE_COUNT + 1):
         world.courier.receive()
         _keep_despite(world, SQS_ERRORS)
-        world.clock.advance(VISIBILITY_S + 1)
+        world.clock.advance(LONGEST_BACK_S)
     assert (world.left, len(world.sqs.bodies(DLQ))) == (0, 1)
     world.courier.keep()
 

@@ -4,8 +4,10 @@ import pytest
 
 from fakes.clock import Clock
 from fakes.line import file_ref, message, settlement
-from poller.in_flight import LONGEST_BACKOFF_S, LONGEST_HOLD_S, InFlight
+from poller.in_flight import Finished, InFlight
+from shared import protocol
 from shared.contract import FileRef, Verdict
+from shared.protocol import LONGEST_HOLD_S, LONGEST_RETRY_S, Happening
 
 DEADLINE = 600.0
 MAX_BYTES = 100
@@ -27,6 +29,10 @@ def hold(in_flight: InFlight, message_id: str, size: int = 10) -> FileRef:
     return file
 
 
+def ids(finished: list[Finished]) -> list[str]:
+    return [each.message.message_id for each in finished]
+
+
 def due(in_flight: InFlight) -> list[str]:
     return [held.message.message_id for held in in_flight.take_due()]
 
@@ -36,7 +42,7 @@ def test_a_message_takes_one_slot_until_it_is_settled(in_flight: InFlight) -> No
     assert len(in_flight) == 1
     finished = in_flight.settle(settlement(file))
     assert finished is not None
-    assert (finished.message, finished.rejection) == (message("a"), None)
+    assert (finished.message, finished.happening, finished.rejection) == (message("a"), Happening.DONE, None)
     assert len(in_flight) == 0
 
 
@@ -112,7 +118,7 @@ def test_one_rejected_file_rejects_its_message(in_flight: InFlight) -> None:
     in_flight.settle(settlement(files[0], Verdict.REJECTED))
     finished = in_flight.settle(settlement(files[1]))
     assert finished is not None
-    assert finished.rejection == settlement(files[0], Verdict.REJECTED)
+    assert (finished.happening, finished.rejection) == (Happening.REJECTED, settlement(files[0], Verdict.REJECTED))
 
 
 def test_only_what_is_unsettled_is_tried_again(in_flight: InFlight, clock: Clock) -> None:
@@ -121,7 +127,7 @@ def test_only_what_is_unsettled_is_tried_again(in_flight: InFlight, clock: Clock
     in_flight.take_due()
     in_flight.settle(settlement(files[0]))
     in_flight.settle(settlement(files[1], Verdict.RETRY))
-    clock.advance(LONGEST_BACKOFF_S)
+    clock.advance(1)
     [held] = in_flight.take_due()
     assert held.unsettled == (files[1],)
 
@@ -135,33 +141,113 @@ def test_the_same_version_announced_twice_in_a_message_needs_one_settlement(in_f
 # Retry
 
 
-def test_a_retry_keeps_the_message_held_and_waits_longer_each_time(in_flight: InFlight, clock: Clock) -> None:
+def fail(in_flight: InFlight, file: FileRef) -> Finished | None:
+    return in_flight.settle(settlement(file, Verdict.RETRY))
+
+
+def another_goes_through(in_flight: InFlight) -> None:
+    assert in_flight.settle(settlement(file_ref("another"))) is None
+
+
+def test_a_failure_keeps_the_message_held_and_waits_longer_each_time_that_others_went_through(in_flight: InFlight, clock: Clock) -> None:
     file = hold(in_flight, "a")
-    for pause in (1, 2, 4, 8, 16, 32, LONGEST_BACKOFF_S, LONGEST_BACKOFF_S):
+    for pause in (1, 2, 4, 8, 16, 32, 64, 128, 256, LONGEST_RETRY_S, LONGEST_RETRY_S):
         assert due(in_flight) == ["a"]
-        assert in_flight.settle(settlement(file, Verdict.RETRY)) is None
+        assert fail(in_flight, file) is None
+        another_goes_through(in_flight)
         assert in_flight.receipts() == {"a": "a-handle"}
         clock.advance(pause - 0.5)
         assert due(in_flight) == []
         clock.advance(0.5)
-
-
-def test_retries_without_end_wait_no_longer_than_the_longest(in_flight: InFlight, clock: Clock) -> None:
-    """As many files of one message, each tried again many times, would: 2.0 ** 1024 does not exist."""
-    file = hold(in_flight, "a")
-    for _ in range(1100):
-        in_flight.settle(settlement(file, Verdict.RETRY))
-    clock.advance(LONGEST_BACKOFF_S)
     assert due(in_flight) == ["a"]
+    finished = fail(in_flight, file)
+    assert finished is not None
+    assert (finished.happening, len(in_flight)) == (Happening.OWN_TROUBLE, 0)
 
 
-def test_postponed_is_due_later_and_unknown_ids_are_harmless(in_flight: InFlight, clock: Clock) -> None:
-    hold(in_flight, "a")
-    due(in_flight)
-    in_flight.postpone(["a", "unknown"])
-    assert due(in_flight) == []
+def test_failures_while_nobody_goes_through_are_not_the_files_own(in_flight: InFlight, clock: Clock) -> None:
+    file = hold(in_flight, "a")
+    another_goes_through(in_flight)
+    for _ in range(1100):
+        assert fail(in_flight, file) is None
     clock.advance(1)
     assert due(in_flight) == ["a"]
+
+
+@pytest.mark.parametrize("code", ["internal_error", "crashed"])
+def test_a_bug_lets_the_message_go(in_flight: InFlight, code: str) -> None:
+    file = hold(in_flight, "a")
+    finished = in_flight.settle(settlement(file, Verdict.RETRY).model_copy(update={"error_code": code}))
+    assert finished is not None
+    assert (finished.happening, len(in_flight)) == (Happening.BROKEN, 0)
+
+
+def test_postponed_waits_and_unknown_ids_are_harmless(in_flight: InFlight) -> None:
+    hold(in_flight, "a")
+    assert due(in_flight) == ["a"]
+    in_flight.postpone(["a", "unknown"])
+    assert due(in_flight) == ["a"]
+
+
+# Outages
+
+
+def probe(in_flight: InFlight) -> str:
+    [held] = in_flight.take_probe()
+    return held.message.message_id
+
+
+def test_probes_take_turns_the_smallest_first(in_flight: InFlight, clock: Clock) -> None:
+    files = {name: hold(in_flight, name, size) for name, size in (("a", 30), ("b", 10), ("c", 20))}
+    turns = []
+    for _ in range(6):
+        clock.advance(5)
+        turns.append(probe(in_flight))
+        fail(in_flight, files[turns[-1]])
+    assert turns == ["b", "c", "a"] * 2
+
+
+def test_one_probe_may_follow_another_that_has_not_come_back(in_flight: InFlight) -> None:
+    hold(in_flight, "a")
+    hold(in_flight, "b")
+    assert {probe(in_flight), probe(in_flight)} == {"a", "b"}
+    assert in_flight.take_probe() == []
+
+
+def test_all_have_been_probed_when_each_had_its_turn_and_failed(in_flight: InFlight, clock: Clock) -> None:
+    files = {name: hold(in_flight, name) for name in "ab"}
+    since = clock.now
+    for _ in files:
+        assert not in_flight.all_probed(since)
+        clock.advance(5)
+        fail(in_flight, files[probe(in_flight)])
+    assert in_flight.all_probed(since)
+    assert not in_flight.all_probed(clock.now)
+
+
+def test_what_is_back_makes_everybody_due_but_those_that_are_probably_sick(in_flight: InFlight, clock: Clock) -> None:
+    sick, good = hold(in_flight, "sick"), hold(in_flight, "good")
+    for _ in range(protocol.PATIENT_AFTER):
+        fail(in_flight, sick)
+        another_goes_through(in_flight)
+    fail(in_flight, good)
+    assert due(in_flight) == []
+    in_flight.due_at_once()
+    assert due(in_flight) == ["good"]
+    assert in_flight.take_probe() == [], "the sick one is no probe before its pause is over"
+    clock.advance(2 ** (protocol.PATIENT_AFTER - 1))
+    assert probe(in_flight) == "sick"
+
+
+def test_deadlines_start_again_when_nobody_could_work(in_flight: InFlight, clock: Clock) -> None:
+    hold(in_flight, "a")
+    due(in_flight)
+    clock.advance(DEADLINE + 1)
+    assert in_flight.has_overdue()
+    in_flight.restart_deadlines()
+    assert not in_flight.has_overdue()
+    clock.advance(DEADLINE + 1)
+    assert in_flight.has_overdue()
 
 
 def test_a_settlement_for_a_message_not_held_is_harmless(in_flight: InFlight) -> None:
@@ -177,9 +263,11 @@ def test_a_silent_chain_is_given_up_at_its_deadline(in_flight: InFlight, clock: 
     hold(in_flight, "a")
     due(in_flight)
     clock.advance(DEADLINE - 1)
-    assert in_flight.drop_expired() == {}
+    assert not in_flight.has_overdue()
+    assert in_flight.drop_overdue(Happening.SILENT) == []
     clock.advance(2)
-    assert in_flight.drop_expired() == {"a": "a-handle"}
+    assert in_flight.has_overdue()
+    assert in_flight.drop_overdue(Happening.SILENT) == [Finished(message("a"), Happening.SILENT)]
     assert len(in_flight) == 0
 
 
@@ -188,17 +276,17 @@ def test_a_large_file_has_a_later_deadline(clock: Clock) -> None:
     hold(in_flight, "a", size=20_000_000_000)
     due(in_flight)
     clock.advance(DEADLINE + 9_999)
-    assert in_flight.drop_expired() == {}
+    assert not in_flight.has_overdue()
     clock.advance(2)
-    assert list(in_flight.drop_expired()) == ["a"]
+    assert in_flight.has_overdue()
 
 
 def test_waiting_has_no_deadline_but_no_message_is_held_longer_than_sqs_allows(in_flight: InFlight, clock: Clock) -> None:
     hold(in_flight, "waiting")
     clock.advance(LONGEST_HOLD_S - 1)
-    assert in_flight.drop_expired() == {}
+    assert in_flight.drop_overdue(Happening.SILENT) == in_flight.drop_old() == []
     clock.advance(1)
-    assert list(in_flight.drop_expired()) == ["waiting"]
+    assert in_flight.drop_old() == [Finished(message("waiting"), Happening.HELD_TOO_LONG)]
 
 
 def test_resubmit_all_makes_everything_due_at_once(in_flight: InFlight) -> None:
@@ -209,12 +297,14 @@ def test_resubmit_all_makes_everything_due_at_once(in_flight: InFlight) -> None:
     assert due(in_flight) == ["a", "b", "c"]
 
 
-def test_drop_gives_the_handles_of_what_was_held(in_flight: InFlight) -> None:
+def test_a_stop_lets_go_of_everything(in_flight: InFlight) -> None:
     for name in "abc":
         hold(in_flight, name)
-    assert in_flight.drop(["a", "unknown", "a"]) == {"a": "a-handle"}
-    assert in_flight.drop_all() == {"b": "b-handle", "c": "c-handle"}
-    assert in_flight.drop_all() == {}
+    due(in_flight)
+    stopped = in_flight.drop_all()
+    assert ids(stopped) == ["a", "b", "c"]
+    assert {each.happening for each in stopped} == {Happening.STOP}
+    assert in_flight.drop_all() == []
 
 
 def test_a_parcels_messages_are_dropped_and_those_of_a_newer_chain_are_not(in_flight: InFlight) -> None:
@@ -224,8 +314,8 @@ def test_a_parcels_messages_are_dropped_and_those_of_a_newer_chain_are_not(in_fl
     a.parcel_id = b.parcel_id = "old"
     c.parcel_id = "other"
     b.parcel_id = "new"
-    assert in_flight.drop_parcel("old") == {"a": "a-handle"}
-    assert in_flight.drop_parcel("old") == {}
+    assert in_flight.drop_parcel("old") == [Finished(message("a"), Happening.CHAIN_FAILED)]
+    assert in_flight.drop_parcel("old") == []
     assert in_flight.receipts() == {"b": "b-handle", "c": "c-handle"}
 
 

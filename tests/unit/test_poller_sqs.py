@@ -5,7 +5,7 @@ add a builder to the fixture's params.
 import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from botocore.exceptions import ClientError
@@ -14,11 +14,21 @@ from hypothesis import strategies as st
 
 from fakes.clock import Clock
 from fakes.sqs import LARGEST_MESSAGE, FakeSQS
+from poller.settings import PollerSettings
 from poller.sqs import LONGEST_ATTRIBUTE, DeadLetter, IngestQueue, Message, _attribute, connect
 from shared.errors import ErrorCode
 
 VISIBILITY_S = 10
 MAX_RECEIVE_COUNT = 3
+SETTINGS = PollerSettings(
+    redis_url="redis://unused.invalid",
+    queue_url="https://sqs.invalid/ingest",
+    dlq_url="https://sqs.invalid/dlq",
+    bucket="b",
+    aws_region="eu-central-1",
+    sqs_connect_timeout=3,
+    sqs_read_timeout=7,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,9 +76,27 @@ def test_the_client_takes_its_region_from_the_settings_and_outlasts_the_long_pol
     """boto3 itself reads AWS_DEFAULT_REGION only."""
     monkeypatch.delenv("AWS_REGION")
     monkeypatch.delenv("AWS_DEFAULT_REGION")
-    client = connect(20, "eu-central-1")
+    client = connect(SETTINGS, wait=20)
     assert client.meta.region_name == "eu-central-1"
     assert client.meta.config.read_timeout > 20  # type: ignore[attr-defined]  # botocore's Config sets its attributes by name
+
+
+def test_a_client_that_does_not_poll_waits_no_longer_than_it_is_told() -> None:
+    """A call that hangs is a heartbeat that does not leave."""
+    config: Any = connect(SETTINGS).meta.config
+    assert (config.connect_timeout, config.read_timeout, config.retries["total_max_attempts"]) == (3, 7, 2)
+    assert config.tcp_keepalive
+
+
+def test_long_polls_have_a_client_of_their_own() -> None:
+    others, receiver = FakeSQS(Clock()), FakeSQS(Clock())
+    url = receiver.add_queue("https://sqs.invalid/ingest")
+    queue = IngestQueue(cast("Any", others), url, url, VISIBILITY_S, cast("Any", receiver))
+    assert queue.receive(1, 1) == []
+    assert (others.calls, receiver.calls) == ([], ["receive_message"])
+    others.add_queue(url)
+    assert queue.receive(1, 0) == []
+    assert (others.calls, receiver.calls) == (["receive_message"], ["receive_message"])
 
 
 def test_nothing_to_receive(line: Line) -> None:

@@ -1,7 +1,6 @@
 """Rounds: three real threads around one courier; the Celery worker is real too, on kombu's broker in memory."""
 
 import queue
-import random
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -25,8 +24,9 @@ from poller.pipeline import Pipeline
 from poller.settings import PollerSettings
 from poller.sqs import SQS_ERRORS, IngestQueue
 from poller.threads import Rounds
-from shared import celery_app, health
+from shared import celery_app, health, protocol
 from shared.contract import FileRef, QueueName, TaskName, Verdict
+from shared.protocol import Dependency
 
 QUEUE = "https://sqs.invalid/ingest"
 DLQ = "https://sqs.invalid/dlq"
@@ -63,7 +63,8 @@ class Running:
         self.settings = PollerSettings.model_validate(
             {"redis_url": "redis://unused.invalid", "instance": "p1", "queue_url": QUEUE, "dlq_url": DLQ} | {"bucket": BUCKET}
         )
-        self.sqs = FakeSQS(Clock())
+        self.clock = Clock()
+        self.sqs = FakeSQS(self.clock)
         self.sqs.add_queue(DLQ)
         self.sqs.add_queue(QUEUE, dlq_url=DLQ, max_receive_count=5)
         self.pipeline, self.broker = SignallingPipeline(), FakeBroker()
@@ -134,8 +135,8 @@ def celery_poller(monkeypatch: pytest.MonkeyPatch) -> Iterator[Running]:
 
 
 def running(monkeypatch: pytest.MonkeyPatch) -> Iterator[Running]:
-    # Jitter at its shortest, and threads that look more often: the tests wait for events, not for these.
-    monkeypatch.setattr(random, "uniform", lambda shortest, _longest: shortest)
+    # Short pauses, and threads that look more often: the tests wait for events, not for these.
+    monkeypatch.setattr(protocol, "probe_pause", lambda *_: 0.01)
     monkeypatch.setattr(threads, "IDLE_CHECK_S", 0.01)
     monkeypatch.setattr(threads, "KEEP_INTERVAL_S", 0.01)
     # Celery takes tasks of the first app of a process for those of every later one; here each test has an app of its own.
@@ -164,11 +165,24 @@ def test_a_settlement_that_arrives_through_celery_deletes_the_message(celery_pol
 
 
 def test_a_failed_chain_that_arrives_through_celery_is_given_back(celery_poller: Running) -> None:
+    pause = protocol.back_pause(1, celery_poller.settings.visibility_timeout)
+    handed_back = threading.Event()
+    change: Callable[..., dict[str, Any]] = celery_poller.sqs.change_message_visibility_batch
+
+    def noting(**request: Any) -> dict[str, Any]:
+        answer = change(**request)
+        if request["Entries"][0]["VisibilityTimeout"] == pause:
+            handed_back.set()
+        return answer
+
+    celery_poller.sqs.change_message_visibility_batch = noting  # type: ignore[method-assign]  # to know when it was
     celery_poller.send(1)
     celery_poller.start()
     [file] = celery_poller.pipeline.wait_for(1)
     parcel_id = celery_poller.pipeline.chain_of[file.message_id]
     celery_poller.app.send_task(str(TaskName.SETTLE_FAILED), args=[parcel_id], queue="settle.p1")
+    assert handed_back.wait(PATIENCE_S)
+    celery_poller.clock.advance(pause)
     again = celery_poller.pipeline.wait_for(2)
     assert [each.attempt for each in again] == [1, 2]
     assert celery_poller.stop() is True
@@ -306,16 +320,42 @@ def test_sqs_away_while_stopping_still_stops_the_settler(poller: Running) -> Non
 
 
 @pytest.mark.parametrize("failures", [1, 10, 100, 5_000])
-def test_the_backoff_has_an_end_however_long_sqs_is_away(poller: Running, failures: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_pause_has_an_end_however_long_sqs_is_away(poller: Running, failures: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Back within 10 s means that nobody may sleep for longer."""
+    monkeypatch.undo()
     asked: list[float] = []
 
-    def at_once(_shortest: float, longest: float) -> float:
-        asked.append(longest)
-        return 0.0
+    class Noting(threading.Event):
+        def wait(self, timeout: float | None = None) -> bool:
+            asked.append(timeout or 0)
+            return True
 
-    monkeypatch.setattr(random, "uniform", at_once)
-    poller.rounds._wait_out("keep", SQS_ERRORS[0](), failures)
-    assert asked[0] <= threads.LONGEST_BACKOFF_S
+    poller.rounds._wait_out(Noting(), failures)
+    assert 0.5 <= asked[0] <= protocol.LONGEST_PROBE_S
+
+
+def test_a_receiver_that_may_not_receive_waits(poller: Running, monkeypatch: pytest.MonkeyPatch) -> None:
+    """PostgreSQL is away: SQS is not asked, and the processor neither."""
+    waited = threading.Semaphore(0)
+
+    class Noting(threading.Event):
+        def wait(self, timeout: float | None = None) -> bool:
+            waited.release()
+            return super().wait(timeout)
+
+    monkeypatch.setattr(threads, "IDLE_CHECK_S", 0.01)
+    poller.courier.room = Noting()
+    poller.courier.broker_up.set()
+    poller.send(2)
+    poller.courier.receive()
+    poller.send(1)
+    for file in poller.pipeline.files:
+        poller.courier.settle(settled((file,), Verdict.RETRY))
+    poller.start()
+    for _ in range(3):
+        assert waited.acquire(timeout=PATIENCE_S)
+    assert poller.sqs.calls.count("receive_message") == 1
+    assert poller.stop() is True
 
 
 # Health
@@ -336,16 +376,23 @@ def test_a_round_of_the_keeper_is_a_sign_of_life(poller: Running, health_file: P
     assert poller.stop() is True
 
 
-def test_a_keeper_whose_rounds_fail_gives_no_sign_of_life(poller: Running, health_file: Path) -> None:
+def test_a_keeper_that_meets_an_outage_gives_a_sign_of_life_and_says_what_is_away(poller: Running, health_file: Path) -> None:
+    """A restart would mend nothing, and lose what is held."""
     tried = threading.Semaphore(0)
 
     def fail() -> None:
         tried.release()
+        poller.courier.outages.failed(Dependency.SETTLING, "EndpointConnectionError")
         raise SQS_ERRORS[0]
 
     poller.courier.keep = fail  # type: ignore[method-assign]  # SQS is away
     poller.start()
-    for _ in range(3):
+    for _ in range(2):
         assert tried.acquire(timeout=PATIENCE_S)
     assert poller.stop() is True
-    assert not health_file.exists()
+    assert health_file.read_text() == "sqs settling away for 0 s\n"
+
+
+def test_the_sign_of_life_of_a_poller_that_lacks_nothing(poller: Running, health_file: Path) -> None:
+    poller.rounds._tell_health()
+    assert health_file.read_text() == "all is there\n"

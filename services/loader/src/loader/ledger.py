@@ -2,7 +2,6 @@
 
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
-from enum import StrEnum
 from functools import cached_property
 from typing import Any, Self
 
@@ -10,27 +9,16 @@ import psycopg
 
 from loader import statements
 from loader.relation import Relation
-from shared import keys
-from shared.contract import Decrypted, FileRef, Settlement, Verdict
+from shared import keys, protocol
+from shared.contract import Decrypted, FileRef, Settlement
 from shared.datasets import Dataset, Datasets, Mode, OnDuplicateContent
 from shared.errors import CourierError, ErrorCode, Rejected, Retryable
+from shared.protocol import FileStatus
 
 Connection = psycopg.Connection[Any]
 
 
-class Status(StrEnum):
-    """What can become of a file."""
-
-    LOADED = "loaded"
-    DUPLICATE = "duplicate"
-    SUPERSEDED = "superseded"
-    TESTED = "tested"
-    REJECTED = "rejected"
-    FAILED = "failed"
-
-
-VERDICTS = {Status.REJECTED: Verdict.REJECTED, Status.FAILED: Verdict.RETRY}
-"""What a status means for the message; DONE unless listed."""
+Status = FileStatus
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +45,7 @@ class Outcome:
         return Settlement(
             message_id=file.message_id,
             file_id=file.file_id,
-            verdict=VERDICTS.get(self.status, Verdict.DONE),
+            verdict=protocol.verdict(self.status),
             status=self.status,
             error_code=self.error_code,
             error=self.error,

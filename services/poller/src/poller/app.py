@@ -10,6 +10,7 @@ from poller import sqs
 from poller.courier import Courier
 from poller.pipeline import Pipeline
 from poller.settings import PollerSettings
+from poller.workers import Workers
 from shared import broker, celery_app
 from shared.contract import QueueName, SettledParcel, TaskName, settle_queue
 
@@ -25,9 +26,10 @@ class Poller:
 def bootstrap(settings: PollerSettings) -> Poller:
     """Build the poller; nothing connects yet."""
     app = celery_app.build(QueueName.SETTLE, settings, queue=settle_queue(settings.instance))
-    client = sqs.connect(settings.receive_wait, settings.aws_region)
-    queue = sqs.IngestQueue(client, settings.queue_url, settings.dlq_url, settings.visibility_timeout)
-    courier = Courier(settings, queue, Pipeline(app, settings.instance), broker.client(settings), time.monotonic)
+    receiver = sqs.connect(settings, wait=settings.receive_wait)
+    queue = sqs.IngestQueue(sqs.connect(settings), settings.queue_url, settings.dlq_url, settings.visibility_timeout, receiver)
+    pipeline, workers = Pipeline(app, settings.instance), Workers(app)
+    courier = Courier(settings, queue, pipeline, broker.client(settings), time.monotonic, workers_answer=workers.answer)
     _register(app, courier)
     return Poller(app, courier)
 

@@ -1,42 +1,65 @@
 """The poller's work: receive, hold, submit, keep alive, settle. Each method does one round; `__main__` runs them in threads."""
 
 import datetime as dt
+import random
 import threading
-from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from redis import Redis
 from redis.exceptions import RedisError
 
 from poller.events import Created, Ignored, InvalidEventError, parse
 from poller.in_flight import Finished, Held, InFlight
+from poller.outages import Outages
+from poller.outbox import Outbox
 from poller.pipeline import BROKER_ERRORS, Pipeline, parcels
 from poller.settings import PollerSettings
-from poller.sqs import SQS_ERRORS, DeadLetter, IngestQueue, Message, is_final
+from poller.sqs import SQS_ERRORS, IngestQueue, Message
+from shared import protocol
 from shared.contract import FileRef, SettledParcel, Settlement, Verdict, settle_queue
 from shared.errors import ErrorCode
 from shared.logging import get_logger
+from shared.protocol import Dependency, Happening
 
 HEARTBEATS_PER_TIMEOUT = 3
 
 
 class Courier:
-    """Sees every message from receive to settle. Its threads share nothing but the registry and the settle list."""
+    """Sees every message from receive to settle. Its threads share nothing but the registry, the outages and the settle list.
 
-    def __init__(self, settings: PollerSettings, queue: IngestQueue, pipeline: Pipeline, broker: Redis, clock: Callable[[], float]) -> None:
+    Args:
+        settings: of this poller.
+        queue: the ingest queue and its dead-letter queue.
+        pipeline: takes parcels.
+        broker: to look whether Redis is there.
+        clock: seconds, monotonic.
+        workers_answer: whether anybody is there to work; asked when a chain is overdue.
+        chance: a number from 0 to 1, another each time.
+    """
+
+    def __init__(
+        self,
+        settings: PollerSettings,
+        queue: IngestQueue,
+        pipeline: Pipeline,
+        broker: Redis,
+        clock: Callable[[], float],
+        *,
+        workers_answer: Callable[[], bool] = lambda: True,
+        chance: Callable[[], float] = random.random,
+    ) -> None:
         self._settings = settings
         self._queue = queue
         self._pipeline = pipeline
         self._broker = broker
         self._clock = clock
-        self._finished: deque[Finished] = deque()
-        self._released: deque[tuple[str, str]] = deque()
-        # The keeper's own: what it has yet to tell SQS.
-        self._deleting: dict[str, str] = {}
-        self._releasing: dict[str, str] = {}
+        self._workers_answer = workers_answer
+        self._outbox = Outbox(queue, settings.visibility_timeout)
         self._next_heartbeat = 0.0
         self._epoch_known = False
+        self._witness_at = protocol.NEVER
         self.in_flight = InFlight(clock, settings.task_deadline, settings.max_in_flight_bytes)
+        self.outages = Outages(clock, chance, lambda: len(self.in_flight))
         self.broker_up = threading.Event()
         self.wake = threading.Event()
         """Set when the keeper has something to do at once."""
@@ -48,18 +71,40 @@ class Courier:
         """Whether every slot is taken."""
         return len(self.in_flight) >= self._settings.max_in_flight
 
+    @property
+    def is_paused(self) -> bool:
+        """Whether something without which no file can be loaded is away."""
+        return self.outages.away(*protocol.STOPS_RECEIVING)
+
     # Receiving
 
     def receive(self) -> int:
-        """One long poll, bounded by the free slots. Returns how many messages arrived."""
-        if self.is_full:
+        """One long poll, bounded by the free slots. Returns how many messages arrived: in an outage none, or one as a witness."""
+        paused = self.is_paused
+        if self.is_full or (paused and not self._needs_witness()):
             return 0
-        messages = self._queue.receive(self._settings.max_in_flight - len(self.in_flight), self._settings.receive_wait)
+        room = 1 if paused else self._settings.max_in_flight - len(self.in_flight)
+        # A long poll's silence would hide for its whole length whether SQS is back.
+        wait = 0 if self.outages.away(Dependency.QUEUE) else self._settings.receive_wait
+        try:
+            messages = self._queue.receive(room, wait)
+        except SQS_ERRORS as error:
+            self.outages.failed(Dependency.QUEUE, type(error).__name__)
+            raise
+        self.outages.worked(Dependency.QUEUE)
+        self._witness_at = self._clock()
         for message in messages:
             self._accept(message)
         if messages:
             self.submit_due()
         return len(messages)
+
+    def _needs_witness(self) -> bool:
+        """Whether all that is held has tried in vain. Should just these files be sick, only another one can show it."""
+        began = self.outages.began(*protocol.PROBED)
+        if began is None or self.outages.away(Dependency.BROKER, Dependency.WORKERS):
+            return False
+        return self.in_flight.all_probed(since=max(began, self._witness_at))
 
     def _accept(self, message: Message) -> None:
         log = get_logger().bind(action="receive", message_id=message.message_id, attempt=message.receive_count)
@@ -67,11 +112,11 @@ class Courier:
             found = parse(message.body, self._settings.bucket)
         except InvalidEventError as error:
             log.warning("event_invalid", error_code=ErrorCode.EVENT_INVALID, reason=str(error))
-            self._finish(Finished(message, _event_rejection(message, str(error))))
+            self._conclude(Finished(message, Happening.NO_EVENT, _event_rejection(message, str(error))))
             return
         if isinstance(found, Ignored):
             log.info("ignored", reason=found.reason)
-            self._finish(Finished(message, None))
+            self._conclude(Finished(message, Happening.NOT_OURS))
             return
         files = tuple(_file_ref(created, message) for created in found)
         if self.in_flight.hold(message, files):
@@ -81,20 +126,26 @@ class Courier:
 
     def submit_due(self) -> None:
         """Submit what is due; what Redis does not take stays held and is submitted later."""
-        groups = parcels(self.in_flight.take_due(), self._settings.parcel_max_files, self._settings.parcel_max_bytes)
+        groups = parcels(self._due(), self._settings.parcel_max_files, self._settings.parcel_max_bytes)
         for group in groups:
             if not self._submit(group):
                 # Each would cost a socket timeout, and meanwhile no heartbeat leaves.
                 self.in_flight.postpone(held.message.message_id for rest in groups for held in rest)
+
+    def _due(self) -> list[Held]:
+        if self.outages.away(Dependency.BROKER, Dependency.WORKERS):
+            return []
+        if not self.outages.away(*protocol.PROBED):
+            return self.in_flight.take_due()
+        return self.in_flight.take_probe() if self.outages.probe_due() else []
 
     def _submit(self, group: list[Held]) -> bool:
         log = get_logger().bind(action="submit", files=[file.file_id for held in group for file in held.unsettled])
         try:
             log.info("submitted", parcel=self._pipeline.submit(group))
         except BROKER_ERRORS as error:
-            self.broker_up.clear()
             self.in_flight.postpone(held.message.message_id for held in group)
-            log.warning("broker_away", reason=type(error).__name__)
+            self._broker_failed(error)
             return False
         return True
 
@@ -111,25 +162,38 @@ class Courier:
                 status=settlement.status,
                 error_code=settlement.error_code,
             )
-            if settlement.verdict is Verdict.RETRY and settlement.error_code == ErrorCode.INTERNAL_ERROR:
-                # No outage: SQS counts the attempt, so that a file which always fails like this ends in the dead-letter queue.
-                self._release(self.in_flight.drop([settlement.message_id]))
-            elif finished := self.in_flight.settle(settlement):
-                self._finish(finished)
+            if finished := self.in_flight.settle(settlement):
+                self._conclude(finished)
+            self._learn(settlement)
 
-    def settle_failed(self, parcel_id: str) -> None:
-        """A task failed in a way that nobody foresaw: give the messages back to SQS, which counts the attempt."""
-        receipts = self.in_flight.drop_parcel(parcel_id)
-        get_logger().error("chain_failed", action="settle", parcel=parcel_id, message_ids=list(receipts))
-        self._release(receipts)
+    def _learn(self, settlement: Settlement) -> None:
+        """What a file's fate tells of the world."""
+        self._worked(*protocol.proven(settlement))
+        spoken_of = protocol.SPEAKS_OF.get(settlement.error_code or "")
+        if settlement.verdict is Verdict.RETRY and spoken_of:
+            self.outages.failed(spoken_of, settlement.error or "")
 
-    def _release(self, receipts: dict[str, str]) -> None:
-        self._released.extend(receipts.items())
+    def _worked(self, *which: Dependency) -> None:
+        back = self.outages.worked(*which)
+        if back & {Dependency.BROKER, Dependency.WORKERS}:
+            self.in_flight.restart_deadlines()
+        if not back or self.is_paused:
+            return
+        self.in_flight.due_at_once()
         self.wake.set()
         self.room.set()
 
-    def _finish(self, finished: Finished) -> None:
-        self._finished.append(finished)
+    def settle_failed(self, parcel_id: str) -> None:
+        """A task failed in a way that nobody foresaw: give the messages back to SQS, which counts the attempt."""
+        dropped = self.in_flight.drop_parcel(parcel_id)
+        message_ids = [finished.message.message_id for finished in dropped]
+        get_logger().error("chain_failed", action="settle", parcel=parcel_id, message_ids=message_ids)
+        self._conclude(*dropped)
+
+    def _conclude(self, *finished: Finished) -> None:
+        """Note what SQS is to be told of messages that are held no longer."""
+        for each in finished:
+            self._outbox.put(each)
         self.wake.set()
         self.room.set()
 
@@ -137,52 +201,25 @@ class Courier:
 
     def keep(self) -> None:
         """One round of housekeeping: tell SQS what is finished, extend what is held, give up what is overdue, submit what is due."""
-        self._heartbeat()
-        if self._check_broker():
-            self.submit_due()
-        self.flush()
+        try:
+            self._heartbeat()
+            if self._check_broker():
+                self._check_workers()
+                self.submit_due()
+            self.flush()
+        except SQS_ERRORS as error:
+            self.outages.failed(Dependency.SETTLING, type(error).__name__)
+            raise
+        self.outages.worked(Dependency.SETTLING)
 
     def flush(self) -> None:
-        """Hand rejected messages to the dead-letter queue, then delete everything finished, in batches.
-
-        Killed in between, a rejected message is redelivered and handed over once more: twice in the dead-letter queue rather
-        than nowhere.
-        """
-        failure = self._hand_over()
-        while self._released:
-            message_id, handle = self._released.popleft()
-            self._releasing[message_id] = handle
-        for tell, receipts in ((self._queue.delete, self._deleting), (self._queue.release, self._releasing)):
-            tell(receipts)
-            receipts.clear()
-        if failure:
-            raise failure
-
-    def _hand_over(self) -> Exception | None:
-        """Dead letters first; one that SQS does not take waits, and holds nobody up. Returns the last failure."""
-        failure: Exception | None = None
-        for _ in range(len(self._finished)):
-            finished = self._finished.popleft()
-            try:
-                if finished.rejection:
-                    self._queue.dead_letter(_dead_letter(finished.message, finished.rejection))
-            except SQS_ERRORS as error:
-                if is_final(error):
-                    # Too large with its attributes, say: SQS itself will move the message, after its last receive.
-                    get_logger().error("dead_letter_refused", action="settle", message_id=finished.message.message_id)
-                    self._releasing[finished.message.message_id] = finished.message.receipt_handle
-                    continue
-                failure = error
-                self._finished.append(finished)
-            else:
-                self._deleting[finished.message.message_id] = finished.message.receipt_handle
-        return failure
+        """Tell SQS of what is held no longer: dead letters, deletes, messages that go back."""
+        self._outbox.flush()
 
     def _heartbeat(self) -> None:
         if self._clock() < self._next_heartbeat:
             return
-        for message_id in self.in_flight.drop_expired():
-            get_logger().error("deadline_passed", action="heartbeat", message_id=message_id)
+        self._expire(self.in_flight.drop_old())
         receipts = self.in_flight.receipts()
         gone = self._queue.extend(receipts)
         self.in_flight.drop_receipts((message_id, receipts[message_id]) for message_id in gone)
@@ -193,24 +230,53 @@ class Courier:
         try:
             forgotten = self._broker.set(f"{settle_queue(self._settings.instance)}.epoch", "1", nx=True)
         except RedisError as error:
-            if self.broker_up.is_set():
-                get_logger().warning("broker_away", action="keep", reason=type(error).__name__)
-            self.broker_up.clear()
+            self._broker_failed(error)
             return False
         if forgotten and self._epoch_known:
             get_logger().warning("broker_forgot", action="keep", resubmitted=self.in_flight.resubmit_all())
         self._epoch_known = True
+        self._worked(Dependency.BROKER)
         self.broker_up.set()
         return True
+
+    def _broker_failed(self, error: Exception) -> None:
+        self.broker_up.clear()
+        self.outages.failed(Dependency.BROKER, type(error).__name__)
+
+    def _check_workers(self) -> None:
+        """Give up chains past their deadline. Does nobody answer, then every later one will be late too: receive no more until then."""
+        if self.outages.away(Dependency.WORKERS):
+            if not self.outages.probe_due():
+                return
+        elif not self.in_flight.has_overdue():
+            return
+        try:
+            answered = self._workers_answer()
+        except (*BROKER_ERRORS, RedisError) as error:
+            self._broker_failed(error)
+            return
+        if answered:
+            # First: when they are just back, every deadline starts again.
+            self._worked(Dependency.WORKERS)
+            self._expire(self.in_flight.drop_overdue(Happening.SILENT))
+        else:
+            self.outages.failed(Dependency.WORKERS, "no decryptor or no loader answers")
+            self._expire(self.in_flight.drop_overdue(Happening.WORKERS_AWAY))
+
+    def _expire(self, expired: Iterable[Finished]) -> None:
+        for finished in expired:
+            why = finished.happening.name.lower()
+            get_logger().error("deadline_passed", action="keep", message_id=finished.message.message_id, reason=why)
+            self._conclude(finished)
 
     # Ending
 
     def hand_back(self) -> None:
         """Release everything still held, so that another poller can have it at once."""
-        receipts = self.in_flight.drop_all()
-        if receipts:
-            get_logger().info("handed_back", action="stop", messages=len(receipts))
-            self._queue.release(receipts)
+        held = self.in_flight.drop_all()
+        if held:
+            get_logger().info("handed_back", action="stop", messages=len(held))
+            self._queue.release({each.message.message_id: each.message.receipt_handle for each in held}, 0)
 
 
 def _file_ref(created: Created, message: Message) -> FileRef:
@@ -239,10 +305,6 @@ def _event_rejection(message: Message, reason: str) -> Settlement:
             "error": reason,
         }
     )
-
-
-def _dead_letter(message: Message, rejection: Settlement) -> DeadLetter:
-    return DeadLetter(message.body, rejection.error_code or ErrorCode.INTERNAL_ERROR, rejection.error or "")
 
 
 __all__ = ["SQS_ERRORS", "Courier"]

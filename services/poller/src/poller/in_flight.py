@@ -7,15 +7,10 @@ import threading
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
-from poller import backoff
 from poller.sqs import Message
+from shared import protocol
 from shared.contract import FileRef, Settlement, Verdict
-
-LONGEST_HOLD_S = 11.5 * 3600
-"""SQS ends a message's invisibility 12 h after its receive, whatever the heartbeat says (ChangeMessageVisibility)."""
-BYTES_PER_SECOND = 2_000_000
-"""The slowest pace that a deadline allows for."""
-LONGEST_BACKOFF_S = 60.0
+from shared.protocol import DECISIONS, NEVER, Happening, MessageState
 
 
 @dataclass(slots=True)
@@ -25,12 +20,19 @@ class Held:
     message: Message
     files: tuple[FileRef, ...]
     received: float
-    deadline: float | None = None
-    """None while the message waits for its (re)submission."""
+    state: MessageState = MessageState.RECEIVED
+    deadline: float = 0.0
+    """While it is in flight."""
     submit_at: float = 0.0
+    """While it waits for its (re)submission."""
     parcel_id: str = ""
     """Of its newest chain: what an older one still says about its failure is of no account."""
     retries: int = 0
+    own_failures: int = 0
+    """Those since whose predecessor another file went through."""
+    failed_after: int = -1
+    """How many files had gone through when it failed last."""
+    probed_at: float = NEVER
     settled: dict[str, Settlement] = field(default_factory=dict)
 
     @property
@@ -43,13 +45,28 @@ class Held:
         """Files that still have no final fate."""
         return tuple(file for file in self.files if file.file_id not in self.settled)
 
+    @property
+    def under_way(self) -> bool:
+        """Whether its chain is under way."""
+        return self.state is MessageState.IN_FLIGHT
+
+    def move(self, to: MessageState) -> None:
+        """Take a step of the protocol; staying is none."""
+        if to is not self.state:
+            self.state = protocol.moved(self.state, to)
+
+    def is_patient(self, now: float) -> bool:
+        """Whether it waits out a pause of its own, being probably sick itself."""
+        return self.own_failures >= protocol.PATIENT_AFTER and self.submit_at > now
+
 
 @dataclass(frozen=True, slots=True)
 class Finished:
-    """A message all of whose files have a final fate; `rejection` is the first rejected one's settlement."""
+    """A message that is to be let go, and why; `rejection` is the first rejected file's settlement."""
 
     message: Message
-    rejection: Settlement | None
+    happening: Happening
+    rejection: Settlement | None = None
 
 
 class InFlight:
@@ -60,6 +77,7 @@ class InFlight:
         self._task_deadline = task_deadline
         self._max_bytes = max_bytes
         self._held: dict[str, Held] = {}
+        self._went_through = 0
         self._lock = threading.Lock()
 
     def __len__(self) -> int:
@@ -74,89 +92,143 @@ class InFlight:
             self._held[message.message_id] = Held(message, files, received=self._clock())
             return True
 
+    # Submitting
+
     def take_due(self) -> list[Held]:
         """Messages whose files should enter the pipeline now, as many as the bytes under way allow; their deadlines start."""
         with self._lock:
             now = self._clock()
-            waiting = sorted((h for h in self._held.values() if h.deadline is None and h.submit_at <= now), key=lambda h: h.received)
-            under_way = sum(h.size for h in self._held.values() if h.deadline is not None)
-            due: list[Held] = []
-            for held in waiting:
-                if under_way and under_way + held.size > self._max_bytes:
-                    break
-                under_way += held.size
-                held.deadline = now + self._task_deadline + held.size / BYTES_PER_SECOND
-                due.append(held)
-            return due
+            waiting = sorted((h for h in self._held.values() if not h.under_way and h.submit_at <= now), key=lambda h: h.received)
+            return self._start(waiting)
+
+    def take_probe(self) -> list[Held]:
+        """The one message that should try whether a dependency is back: they take turns, so that a sick one can't hide the recovery."""
+        with self._lock:
+            now = self._clock()
+            waiting = [h for h in self._held.values() if not h.under_way and not h.is_patient(now)]
+            probe = self._start(sorted(waiting, key=lambda h: (h.probed_at, h.size))[:1])
+            for held in probe:
+                held.probed_at = now
+            return probe
+
+    def all_probed(self, since: float) -> bool:
+        """Whether every message had its turn after `since`, and none of them is under way."""
+        with self._lock:
+            now = self._clock()
+            return all(not h.under_way and (h.probed_at > since or h.is_patient(now)) for h in self._held.values())
+
+    def _start(self, waiting: Iterable[Held]) -> list[Held]:
+        under_way = sum(h.size for h in self._held.values() if h.under_way)
+        started: list[Held] = []
+        for held in waiting:
+            if under_way and under_way + held.size > self._max_bytes:
+                break
+            under_way += held.size
+            held.move(MessageState.IN_FLIGHT)
+            held.deadline = self._deadline(held)
+            started.append(held)
+        return started
+
+    def _deadline(self, held: Held) -> float:
+        return self._clock() + protocol.allowance(held.size, self._task_deadline)
 
     def postpone(self, message_ids: Iterable[str]) -> None:
-        """Submit these again later, with exponential backoff: the message stays held, so no receive is burnt."""
+        """Redis did not take these: they wait until it is there."""
         with self._lock:
             for message_id in message_ids:
                 if held := self._held.get(message_id):
-                    self._back_off(held)
-
-    def _back_off(self, held: Held) -> None:
-        held.deadline = None
-        held.submit_at = self._clock() + backoff.exponential(held.retries, LONGEST_BACKOFF_S)
-        held.retries += 1
+                    held.move(DECISIONS[Happening.BROKER_AWAY].state)
 
     def resubmit_all(self) -> int:
         """The broker has lost its memory: everything held enters the pipeline again. Returns how many messages."""
         with self._lock:
             for held in self._held.values():
-                held.deadline = None
+                held.move(DECISIONS[Happening.BROKER_FORGOT].state)
             return len(self._held)
 
-    def settle(self, settlement: Settlement) -> Finished | None:
-        """Note a file's fate. Returns the message once all of its files have a final one; None for a message not held."""
+    def due_at_once(self) -> None:
+        """What was away is back: nobody waits any longer, but for those that are probably sick themselves."""
         with self._lock:
+            for held in self._held.values():
+                if held.own_failures < protocol.PATIENT_AFTER:
+                    held.submit_at = NEVER
+
+    def restart_deadlines(self) -> None:
+        """Nobody could work for a while: a deadline counts only time in which somebody could."""
+        with self._lock:
+            for held in self._held.values():
+                held.deadline = self._deadline(held)
+
+    # Settling
+
+    def settle(self, settlement: Settlement) -> Finished | None:
+        """Note a file's fate. Returns its message if that lets it go; None for a message not held."""
+        with self._lock:
+            self._went_through += settlement.verdict is Verdict.DONE
             held = self._held.get(settlement.message_id)
             if held is None:
                 return None
             if settlement.verdict is Verdict.RETRY:
-                self._back_off(held)
-                return None
+                return self._failed(held, settlement)
             held.settled[settlement.file_id] = settlement
             if held.unsettled:
                 return None
-            del self._held[settlement.message_id]
-            rejected = (s for s in held.settled.values() if s.verdict is Verdict.REJECTED)
-            return Finished(held.message, next(rejected, None))
+            rejection = next((s for s in held.settled.values() if s.verdict is Verdict.REJECTED), None)
+            return self._let_go(held, Happening.REJECTED if rejection else Happening.DONE, rejection)
 
-    def drop(self, message_ids: Iterable[str]) -> dict[str, str]:
-        """Stop holding messages; returns their receipt handles by id."""
-        with self._lock:
-            dropped = [self._held.pop(message_id, None) for message_id in message_ids]
-            return {h.message.message_id: h.message.receipt_handle for h in dropped if h is not None}
+    def _failed(self, held: Held, settlement: Settlement) -> Finished | None:
+        if held.failed_after != self._went_through:
+            held.own_failures += 1
+        held.failed_after = self._went_through
+        happening = protocol.failure(settlement.error_code, held.own_failures)
+        if DECISIONS[happening].state is not MessageState.RECEIVED:
+            return self._let_go(held, happening)
+        held.move(MessageState.RECEIVED)
+        held.retries += 1
+        held.submit_at = self._clock() + protocol.retry_pause(held.own_failures)
+        return None
+
+    # Letting go
+
+    def _let_go(self, held: Held, happening: Happening, rejection: Settlement | None = None) -> Finished:
+        del self._held[held.message.message_id]
+        held.move(DECISIONS[happening].state)
+        return Finished(held.message, happening, rejection)
 
     def drop_receipts(self, receipts: Iterable[tuple[str, str]]) -> None:
         """Stop holding messages that are still held by just these receipt handles: a newer one is good."""
         with self._lock:
             for message_id, handle in receipts:
                 if (held := self._held.get(message_id)) and held.message.receipt_handle == handle:
-                    del self._held[message_id]
+                    self._let_go(held, Happening.REFUSED)
 
-    def drop_parcel(self, parcel_id: str) -> dict[str, str]:
-        """Stop holding the messages whose newest chain is this one; returns their receipt handles by id."""
-        with self._lock:
-            members = [message_id for message_id, h in self._held.items() if h.parcel_id == parcel_id]
-        return self.drop(members)
+    def drop_parcel(self, parcel_id: str) -> list[Finished]:
+        """Let go of the messages whose newest chain is this one: it failed."""
+        return self._drop(lambda held: held.parcel_id == parcel_id, Happening.CHAIN_FAILED)
 
-    def drop_all(self) -> dict[str, str]:
-        """Stop holding everything; returns all receipt handles by id."""
-        return self.drop(list(self._held))
+    def drop_all(self) -> list[Finished]:
+        """Let go of everything: the poller stops."""
+        return self._drop(lambda _: True, Happening.STOP)
 
-    def drop_expired(self) -> dict[str, str]:
-        """Stop holding messages past their deadline, or held for as long as SQS allows."""
+    def drop_old(self) -> list[Finished]:
+        """Let go of messages held for as long as SQS allows."""
+        now = self._clock()
+        return self._drop(lambda held: now - held.received >= protocol.LONGEST_HOLD_S, Happening.HELD_TOO_LONG)
+
+    def drop_overdue(self, happening: Happening) -> list[Finished]:
+        """Let go of messages whose chain passed its deadline."""
+        now = self._clock()
+        return self._drop(lambda held: held.under_way and held.deadline <= now, happening)
+
+    def has_overdue(self) -> bool:
+        """Whether a chain passed its deadline."""
         with self._lock:
             now = self._clock()
-            expired = [
-                message_id
-                for message_id, h in self._held.items()
-                if (h.deadline is not None and h.deadline <= now) or now - h.received >= LONGEST_HOLD_S
-            ]
-        return self.drop(expired)
+            return any(held.under_way and held.deadline <= now for held in self._held.values())
+
+    def _drop(self, wanted: Callable[[Held], bool], happening: Happening) -> list[Finished]:
+        with self._lock:
+            return [self._let_go(held, happening) for held in list(self._held.values()) if wanted(held)]
 
     def receipts(self) -> dict[str, str]:
         """Newest receipt handle of every held message, for the heartbeat."""

@@ -18,6 +18,10 @@ class PollerSettings(AwsSettings):
     """Seconds until SQS hands a message on when this poller dies. Short, because the heartbeat extends it."""
     receive_wait: int = Field(default=20, ge=1, le=20)
     """Seconds of SQS long polling; 20 is the most, and the cheapest."""
+    sqs_connect_timeout: int = Field(default=5, ge=1)
+    """Seconds until a connection to SQS must stand."""
+    sqs_read_timeout: int = Field(default=5, ge=1)
+    """Seconds for which SQS may be silent before an answer; a long poll has its wait on top."""
     max_in_flight: int = Field(default=64, ge=1, le=10_000)
     """Messages held at once."""
     max_in_flight_bytes: int = Field(default=2048 * MIB, ge=1)

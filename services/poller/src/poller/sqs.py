@@ -9,6 +9,7 @@ import boto3
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
+from poller.settings import PollerSettings
 from shared.logging import get_logger
 
 if TYPE_CHECKING:
@@ -48,24 +49,46 @@ def is_final(error: Exception) -> bool:
     return isinstance(error, ClientError) and error.response.get("Error", {}).get("Code") in REFUSALS
 
 
-def connect(receive_wait: int, region: str) -> "SQSClient":
-    """An SQS client whose read timeout leaves room for the long poll; credentials and endpoint by the standard AWS settings."""
-    config = Config(connect_timeout=5, read_timeout=receive_wait + 15, retries={"mode": "standard", "max_attempts": 3})
-    return boto3.client("sqs", region_name=region, config=config)
+def connect(settings: PollerSettings, *, wait: int = 0) -> "SQSClient":
+    """An SQS client with bounded waiting; credentials and endpoint by the standard AWS settings.
+
+    Args:
+        settings: for the timeouts.
+        wait: seconds of long polling for which its answers may be late.
+    """
+    config = Config(
+        connect_timeout=settings.sqs_connect_timeout,
+        read_timeout=settings.sqs_read_timeout + wait,
+        # The poller's rounds try again themselves.
+        retries={"mode": "standard", "total_max_attempts": 2},
+        tcp_keepalive=True,
+    )
+    return boto3.client("sqs", region_name=settings.aws_region, config=config)
 
 
 class IngestQueue:
-    """The two queues of one line."""
+    """The two queues of one line.
 
-    def __init__(self, client: "SQSClient", queue_url: str, dlq_url: str, visibility_timeout: int) -> None:
+    Args:
+        client: for everything that is answered at once.
+        queue_url: of the ingest queue.
+        dlq_url: of its dead-letter queue.
+        visibility_timeout: seconds for which a message is ours, from each extension on.
+        receiver: for long polls, whose connection must be allowed to be silent; `client` unless given.
+    """
+
+    def __init__(
+        self, client: "SQSClient", queue_url: str, dlq_url: str, visibility_timeout: int, receiver: "SQSClient | None" = None
+    ) -> None:
         self._client = client
+        self._receiver = receiver or client
         self._queue_url = queue_url
         self._dlq_url = dlq_url
         self._visibility_timeout = visibility_timeout
 
     def receive(self, most: int, wait: int) -> list[Message]:
         """Up to `most` messages, waiting up to `wait` seconds for the first."""
-        answer = self._client.receive_message(
+        answer = (self._receiver if wait else self._client).receive_message(
             QueueUrl=self._queue_url,
             MaxNumberOfMessages=min(most, BATCH),
             WaitTimeSeconds=wait,
@@ -86,9 +109,9 @@ class IngestQueue:
         """Keep messages (id → receipt handle) in flight for another visibility timeout; returns the ids that SQS refused."""
         return self._change_visibility(receipts, self._visibility_timeout)
 
-    def release(self, receipts: dict[str, str]) -> set[str]:
-        """Give messages back at once; returns the ids that SQS refused (those come back by themselves)."""
-        return self._change_visibility(receipts, 0)
+    def release(self, receipts: dict[str, str], pause: int = 0) -> set[str]:
+        """Give messages back, visible after `pause` seconds; returns the ids that SQS refused (those come back by themselves)."""
+        return self._change_visibility(receipts, pause)
 
     def _change_visibility(self, receipts: dict[str, str], seconds: int) -> set[str]:
         def call(batch: Sequence[tuple[str, str]]) -> Any:

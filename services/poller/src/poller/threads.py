@@ -7,15 +7,13 @@ from collections.abc import Callable
 
 from celery.worker import WorkController, state
 
-from poller import backoff
 from poller.app import Poller
 from poller.sqs import SQS_ERRORS
-from shared import health
+from shared import health, protocol
 from shared.logging import get_logger
 from shared.settings import CommonSettings
 
 KEEP_INTERVAL_S = 2.0
-LONGEST_BACKOFF_S = 30.0
 IDLE_CHECK_S = 1.0
 
 
@@ -90,12 +88,12 @@ class Rounds:
             courier.room.clear()
             try:
                 received = courier.receive()
-            except SQS_ERRORS as error:
+            except SQS_ERRORS:
                 failures += 1
-                self._wait_out("receive", error, failures)
+                self._wait_out(self.stopping, failures)
                 continue
             failures = 0
-            if not received and courier.is_full:
+            if not received and (courier.is_full or courier.is_paused):
                 courier.room.wait(IDLE_CHECK_S)
 
     def _keep(self) -> None:
@@ -105,18 +103,23 @@ class Rounds:
             courier.wake.clear()
             try:
                 courier.keep()
-            except SQS_ERRORS as error:
+                failures = 0
+            except SQS_ERRORS:
                 failures += 1
-                self._wait_out("keep", error, failures)
-                continue
-            failures = 0
-            health.touch(self._settings.health_file)
+            # Also while something is away: a restart would mend nothing, and lose what is held.
+            self._tell_health()
+            if failures:
+                self._wait_out(self._ended, failures)
 
-    def _wait_out(self, action: str, error: Exception, failures: int) -> None:
-        """Exponential backoff with full jitter, cut short by the end."""
-        pause = random.uniform(0.1, backoff.exponential(failures, LONGEST_BACKOFF_S))  # noqa: S311 - jitter is no secret
-        get_logger().warning("sqs_away", action=action, reason=type(error).__name__, pause_s=round(pause, 1))
-        (self._ended if action == "keep" else self.stopping).wait(pause)
+    def _tell_health(self) -> None:
+        """A sign of life, and for a person what is away."""
+        if (path := self._settings.health_file) is not None:
+            path.write_text(self._poller.courier.outages.status() + "\n", encoding="utf-8")
+        health.touch(path)
+
+    def _wait_out(self, end: threading.Event, failures: int) -> None:
+        """A pause that grows, with jitter, cut short by the end."""
+        end.wait(protocol.probe_pause(failures - 1, random.random()))  # noqa: S311 - jitter is no secret
 
     def _settle(self) -> None:
         """An unmanaged worker (no signal handlers, no pool): settling is a note in memory, done in the consumer's own loop."""

@@ -1,0 +1,79 @@
+"""What is away, since when, and when to look again. One log line each way. Thread-safe; it calls no I/O but the log."""
+
+import threading
+from collections.abc import Callable, Iterable
+
+from shared import protocol
+from shared.logging import get_logger
+from shared.protocol import Breaker, Dependency
+
+
+class Outages:
+    """The breakers of every dependency, and the one rhythm in which those that are away are probed.
+
+    Args:
+        clock: seconds, monotonic.
+        chance: a number from 0 to 1, another each time.
+        held: how many messages the poller holds, for the log.
+    """
+
+    def __init__(self, clock: Callable[[], float], chance: Callable[[], float], held: Callable[[], int]) -> None:
+        self._clock = clock
+        self._chance = chance
+        self._held = held
+        self._lock = threading.Lock()
+        self._breakers = {dependency: Breaker.of(dependency) for dependency in Dependency}
+        self._probes = 0
+        self._next_probe = 0.0
+
+    def away(self, *which: Dependency) -> bool:
+        """Whether any of these is away."""
+        with self._lock:
+            return any(self._breakers[dependency].opened is not None for dependency in which)
+
+    def began(self, *which: Dependency) -> float | None:
+        """When the first of these that are away went."""
+        with self._lock:
+            return min((opened for each in which if (opened := self._breakers[each].opened) is not None), default=None)
+
+    def failed(self, dependency: Dependency, reason: str) -> None:
+        """Note that it did not do its work."""
+        with self._lock:
+            now = self._clock()
+            opened = self._breakers[dependency].failed(now)
+            if opened:
+                self._probes = 0
+                self._next_probe = now + protocol.probe_pause(0, self._chance())
+        if opened:
+            get_logger().warning("away", action="outage", dependency=dependency, reason=reason, held=self._held())
+
+    def worked(self, *which: Dependency) -> frozenset[Dependency]:
+        """Note that these did their work. Returns those that are back by it."""
+        with self._lock:
+            now = self._clock()
+            lasted = {each: seconds for each in which if (seconds := self._breakers[each].worked(now)) is not None}
+        for dependency, seconds in lasted.items():
+            get_logger().info("back", action="outage", dependency=dependency, away_s=round(seconds, 1), held=self._held())
+        return frozenset(lasted)
+
+    def probe_due(self) -> bool:
+        """Whether it is time to look again; if so, the next time is set."""
+        with self._lock:
+            now = self._clock()
+            if now < self._next_probe:
+                return False
+            self._probes += 1
+            self._next_probe = now + protocol.probe_pause(self._probes, self._chance())
+            return True
+
+    def status(self) -> str:
+        """One line for a person: what is away, and for how long."""
+        with self._lock:
+            now = self._clock()
+            away = {name: now - breaker.opened for name, breaker in self._breakers.items() if breaker.opened is not None}
+        return _listed(away) or "all is there"
+
+
+def _listed(away: dict[Dependency, float]) -> str:
+    parts: Iterable[str] = (f"{name} away for {seconds:.0f} s" for name, seconds in away.items())
+    return ", ".join(parts)

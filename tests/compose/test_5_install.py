@@ -118,7 +118,7 @@ def test_a_database_of_ones_own(server: Host) -> None:
         url.write_text(url.read_text(encoding="utf-8").replace("@postgres/", "@db.example.com/"), encoding="utf-8")
     server.compose("up", "--no-start", "migrate")
     with Database(server) as database:
-        database.shell("set -a; . /run/secrets/roles.env; psql -v ON_ERROR_STOP=1 -q -f /host/services/loader/src/loader/sql/roles.sql")
+        database.shell("set -a; . /run/secrets/roles.env; psql -v ON_ERROR_STOP=1 -q -f /etc/hikyaku/roles.sql")
         follow(server, "install.md", "up")
         assert "postgres" not in server.compose("ps", "--services").stdout.split()
         database.shell("psql -d hikyaku -c 'SET ROLE hikyaku_owner; CREATE TABLE public.own (id int PRIMARY KEY, word text)'")
@@ -149,10 +149,11 @@ class Database:
     def _start(self) -> None:
         images = self.server.compose("--profile", "database", "config", "--images").stdout.split()
         (image,) = [image for image in images if "postgres" in image]
-        secrets, project = f"{self.server.secrets / 'postgres'}:/run/secrets:ro", f"{self.server.folder}:/host:ro"
+        secrets = f"{self.server.secrets / 'postgres'}:/run/secrets:ro"
+        roles = f"{self.server.folder / 'services/loader/src/loader/sql/roles.sql'}:/etc/hikyaku/roles.sql:ro"
         network = ("--network", f"{self.server.name}_database", "--network-alias", "db.example.com")
         settings = ("-e", "POSTGRES_DB=elsewhere", "-e", "POSTGRES_USER=postgres", "-e", "POSTGRES_PASSWORD_FILE=/run/secrets/password")
-        run("docker", "run", "-d", "--name", self.name, *network, "-v", secrets, "-v", project, *settings, "--user", "999:999", image)
+        run("docker", "run", "-d", "--name", self.name, *network, "-v", secrets, "-v", roles, *settings, "--user", "999:999", image)
         eventually(lambda: self._try("psql -d elsewhere -c 'SELECT 1'").returncode == 0, "the database answers")
 
     def _try(self, command: str, check: bool = False) -> subprocess.CompletedProcess[str]:

@@ -106,6 +106,33 @@ def world() -> World:
 # Receive, submit, settle, delete
 
 
+def test_a_finished_message_that_cannot_be_deleted_is_not_handed_out_again(world: World) -> None:
+    """Each receive of it would be one of its few, and the last would put a loaded file into the dead-letter queue."""
+    world.send_files(1)
+    world.courier.receive()
+    world.finish_what_was_submitted()
+    world.sqs.outages["delete_message_batch"] = 1_000
+    for _ in range(2 * HEARTBEATS_PER_TIMEOUT):
+        with contextlib.suppress(*SQS_ERRORS):
+            world.courier.keep()
+        world.clock.advance(HEARTBEAT_S)
+    assert world.courier.receive() == 0
+    del world.sqs.outages["delete_message_batch"]
+    world.courier.keep()
+    assert world.left == 0
+
+
+def test_what_is_finished_is_told_though_the_heartbeat_fails(world: World) -> None:
+    world.send_files(2)
+    world.courier.receive()
+    first, _ = world.pipeline.files
+    world.settle(first)
+    world.sqs.outages["change_message_visibility_batch"] = 1
+    with pytest.raises(SQS_ERRORS):
+        world.courier.keep()
+    assert world.left == 1
+
+
 def test_a_file_goes_from_receive_to_delete(world: World) -> None:
     world.send_files(1)
     assert world.courier.receive() == 1

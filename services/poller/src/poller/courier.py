@@ -202,11 +202,13 @@ class Courier:
     def keep(self) -> None:
         """One round of housekeeping: tell SQS what is finished, extend what is held, give up what is overdue, submit what is due."""
         try:
-            self._heartbeat()
-            if self._check_broker():
-                self._check_workers()
-                self.submit_due()
-            self.flush()
+            try:
+                self._heartbeat()
+                if self._check_broker():
+                    self._check_workers()
+                    self.submit_due()
+            finally:
+                self.flush()
         except SQS_ERRORS as error:
             self.outages.failed(Dependency.SETTLING, type(error).__name__)
             raise
@@ -221,8 +223,9 @@ class Courier:
             return
         self._expire(self.in_flight.drop_old())
         receipts = self.in_flight.receipts()
-        gone = self._queue.extend(receipts)
-        self.in_flight.drop_receipts((message_id, receipts[message_id]) for message_id in gone)
+        # What is finished and could not be deleted yet, too: received again, it would have cost one of its few receives.
+        gone = self._queue.extend(self._outbox.receipts() | receipts)
+        self.in_flight.drop_receipts((message_id, receipts[message_id]) for message_id in gone & receipts.keys())
         self._next_heartbeat = self._clock() + self._settings.visibility_timeout / HEARTBEATS_PER_TIMEOUT
 
     def _check_broker(self) -> bool:

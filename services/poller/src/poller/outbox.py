@@ -32,6 +32,10 @@ class Outbox:
         """Note a message that is held no longer."""
         self._finished.append(finished)
 
+    def receipts(self) -> dict[str, str]:
+        """Receipt handles by id of what waits to be deleted, for the heartbeat: SQS must not hand it out again meanwhile."""
+        return {letter.message.message_id: letter.message.receipt_handle for letter in self._letters} | self._deleting
+
     def flush(self) -> None:
         """Hand rejected messages to the dead-letter queue, then delete everything finished, and hand back the rest, in batches.
 

@@ -5,7 +5,7 @@ RUN := $(UV) run --frozen
 export UV_PROJECT_ENVIRONMENT := .venv
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check format bench chaos images compose-test clean
+.PHONY: help setup demo test check format bench chaos chaos-proves images compose-test clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -44,8 +44,11 @@ bench: setup ## Measure the line beside a plain loop, on a stack of its own in .
 	PYTHONPATH=tests/integration:benchmarks $(RUN) python benchmarks/line_speed.py .local/bench; \
 	  status=$$?; $(RUN) hikyaku local down --dir .local/bench --clean; exit $$status
 
-chaos: setup ## Kill each part while a file is half-way through it (part of `make test` too)
-	$(RUN) pytest tests/integration/test_kills.py $(ARGS)
+chaos: setup ## Kill, cut and repeat everything on a real stack (ARGS="--short --seed 1"; without ARGS about an hour)
+	PYTHONPATH=tests $(RUN) python -m chaos $(ARGS)
+
+chaos-proves: setup ## Break the product on purpose in three ways: chaos must catch each
+	PYTHONPATH=tests $(RUN) python -m chaos.proves
 
 images: ## Build every image of docker-compose.yml: the same sources give the same layers
 	SOURCE_DATE_EPOCH=$$(git log -1 --format=%ct) HIKYAKU_REVISION=$$(git describe --always --dirty --abbrev=12) \

@@ -47,6 +47,17 @@ def test_a_file_that_left_the_spool_is_tried_again(stock: Desk) -> None:
     assert stock.ledger(settlement)["status"] == "failed"
 
 
+def test_a_late_copy_of_a_rejected_files_task_does_not_undo_the_rejection(stock: Desk) -> None:
+    """Its spool file went with the first copy; nobody holds its message any more, so nobody would try again."""
+    file = stock.file(KEY.format("a"))
+    rejected = stock.loader.settle(stock.decrypted(file, b"nonsense\n1\n"))
+    assert rejected.status == "rejected"
+    late = stock.loader.settle(stock.decrypted(file, None))
+    assert (late.verdict, late.error_code) == (Verdict.RETRY, "spool_unavailable")
+    row = stock.ledger(rejected)
+    assert (row["status"], row["error_code"]) == ("rejected", rejected.error_code)
+
+
 def test_a_spool_that_cannot_be_read_is_tried_again(stock: Desk) -> None:
     file = stock.file(KEY.format("a"))
     stock.spooled(file).symlink_to(stock.folder / "spool")

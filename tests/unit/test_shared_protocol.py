@@ -119,7 +119,11 @@ def test_what_is_final_stays_and_what_is_not_may_become_anything() -> None:
         FileStatus.SUPERSEDED,
         FileStatus.TESTED,
     }
-    assert FILE_MOVES[None] == FILE_MOVES[FileStatus.REJECTED] == FILE_MOVES[FileStatus.FAILED] == set(FileStatus)
+    assert FILE_MOVES[None] == FILE_MOVES[FileStatus.FAILED] == set(FileStatus)
+
+
+def test_a_passing_trouble_does_not_undo_a_rejection() -> None:
+    assert FILE_MOVES[FileStatus.REJECTED] == set(FileStatus) - {FileStatus.FAILED}
 
 
 @pytest.mark.parametrize("status", FileStatus)

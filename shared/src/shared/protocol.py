@@ -76,7 +76,12 @@ class FileStatus(StrEnum):
 RETAKEN = frozenset({FileStatus.REJECTED, FileStatus.FAILED})
 """May be taken up again, with any end: the others are final (loader/sql/claim.sql)."""
 FILE_MOVES: Mapping[FileStatus | None, frozenset[FileStatus]] = MappingProxyType(
-    {None: frozenset(FileStatus), **{status: frozenset(FileStatus if status in RETAKEN else ()) for status in FileStatus}}
+    {
+        None: frozenset(FileStatus),
+        **{status: frozenset(FileStatus if status in RETAKEN else ()) for status in FileStatus},
+        # Not failed: another copy of its task, late and with the spool file gone, must not say that it is being tried again.
+        FileStatus.REJECTED: frozenset(FileStatus) - {FileStatus.FAILED},
+    }
 )
 
 

@@ -13,7 +13,7 @@ from shared import keys, protocol
 from shared.contract import Decrypted, FileRef, Settlement
 from shared.datasets import Dataset, Datasets, Mode, OnDuplicateContent
 from shared.errors import CourierError, ErrorCode, Rejected, Retryable
-from shared.protocol import FileStatus
+from shared.protocol import FILE_MOVES, FileStatus
 
 Connection = psycopg.Connection[Any]
 
@@ -116,6 +116,15 @@ def claim(connection: Connection, job: Job) -> Claim | Status:
     if row is None:
         raise Retryable(ErrorCode.DATABASE_UNAVAILABLE, "the file's row in the ledger was deleted while the loader looked at it")
     return Status(row[0])
+
+
+def note(connection: Connection, job: Job, outcome: Outcome) -> None:
+    """Write down a passing trouble, unless the file has an end by now that it does not change."""
+    if not isinstance(claim(connection, job), Claim):
+        return
+    row = connection.execute(statements.STATUS, job.parameters).fetchone()
+    if row is not None and outcome.status in FILE_MOVES[Status(row[0])]:
+        finish(connection, job, outcome)
 
 
 def standing(connection: Connection, job: Job, relation: Relation, content_sha256: str) -> Status | None:

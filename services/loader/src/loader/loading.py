@@ -76,8 +76,7 @@ class Loader:
             connection = self._database.connection()
             with connection.transaction():
                 connection.execute("SELECT set_config('lock_timeout', %s, true)", (NOTE_LOCK_TIMEOUT,))
-                if isinstance(ledger.claim(connection, job), Claim):
-                    ledger.finish(connection, job, outcome)
+                ledger.note(connection, job, outcome)
         except psycopg.Error as error:
             reason = sqlstate.outage(error).message
             get_logger().warning("failure_not_noted", action="load", file=job.item.file.file_id, reason=reason)

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
+from unittest import mock
 
 import pytest
 from celery import Celery, current_app
@@ -227,3 +228,23 @@ def test_celery_knows_every_setting_by_its_name(app: Celery) -> None:
     ours: dict[str, object] = app.conf.changes or {}
     assert len(ours) > 20
     assert set(ours) - known - {"deprecated_settings"} == set()
+
+
+def test_redis_is_looked_for_every_few_seconds_however_long_it_is_away(app: Celery) -> None:
+    waits: list[float] = []
+
+    class EnoughError(Exception):
+        pass
+
+    def failed(_error: Exception, interval: float) -> None:
+        waits.append(interval)
+        if len(waits) == 12:
+            raise EnoughError
+
+    app.conf.broker_url = "redis://127.0.0.1:1/0"
+    connection = app.connection_for_read()
+    with mock.patch("kombu.utils.functional.sleep"), pytest.raises(EnoughError):
+        # As Celery's consumer calls it.
+        connection.ensure_connection(failed, None, callback=lambda: None)
+    assert max(waits) <= 5
+    assert waits[-1] == 5

@@ -1,14 +1,33 @@
 """The way to Redis, one for everything that connects: Celery, the lease, Flower, and the poller's own look at it."""
 
 import ssl
-from typing import Any
+from typing import Any, Self
 from urllib.parse import urlsplit
 
+from celery.app.amqp import AMQP
+from kombu import Connection
 from redis import Redis
 
 from shared.settings import CommonSettings
 
 CONNECT_TIMEOUT_S = 5
+RECONNECT_PAUSES_S = {"interval_start": 1, "interval_step": 1, "interval_max": 5}
+"""Recovery is promised within 10 s of an outage's end, however long it was: kombu's own pauses grow to 30 s."""
+
+
+class SteadyConnection(Connection):
+    """Celery's connection, which looks for Redis again every few seconds."""
+
+    def ensure_connection(self, *args: Any, **kwargs: Any) -> Self:
+        """As kombu's, with our pauses unless others are given."""
+        super().ensure_connection(*args, **{**RECONNECT_PAUSES_S, **kwargs})
+        return self
+
+
+class SteadyAMQP(AMQP):
+    """Makes Celery take it."""
+
+    Connection = SteadyConnection
 
 
 def tls(settings: CommonSettings) -> dict[str, Any]:

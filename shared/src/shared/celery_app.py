@@ -41,7 +41,7 @@ def build(role: str, settings: CommonSettings, *, queue: str | None = None, time
         queue: what a worker of this app consumes, the role's own queue unless told.
         time_limit: hard limit of a task in seconds.
     """
-    app = Celery(f"hikyaku.{role}", set_as_current=False)
+    app = Celery(f"hikyaku.{role}", amqp=broker.SteadyAMQP, set_as_current=False)
     app.conf.update(
         broker_url=settings.redis_url.get_secret_value(),
         broker_use_ssl=broker.tls(settings) or None,

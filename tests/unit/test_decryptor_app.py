@@ -114,3 +114,10 @@ def test_an_empty_keyring_is_refused(settings: DecryptorSettings) -> None:
     process = run(environment(settings))
     assert process.returncode == 2
     assert "holds no identity file" in process.stderr
+
+
+def test_a_wrong_failpoint_is_named_at_start(settings: DecryptorSettings) -> None:
+    process = run(environment(settings) | {"HIKYAKU_FAILPOINTS": "decryptor.nowhere=kill"})
+    assert process.returncode == 2
+    assert "'decryptor.nowhere' is no failpoint" in process.stderr
+    assert "Traceback" not in process.stderr

@@ -16,7 +16,7 @@ SOCKET_TIMEOUT_S = 30
 SOFT_SHUTDOWN_S = 30
 
 CHILD_LOSSES = 2
-"""How often a parcel is tried again after it took its worker process down with it, before its messages go back to SQS."""
+"""How often a parcel is tried again after it took its worker process down with it, see `shared.losses`."""
 RETRY_DELAY_S = 1
 """Celery's own default of 180 s would keep the file longer than SQS does."""
 

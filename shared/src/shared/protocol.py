@@ -103,7 +103,7 @@ class Happening(StrEnum):
     FAILED = "a file failed, and the world may heal"
     OWN_TROUBLE = "a file failed 12 times while others went through"
     BROKEN = "a file failed by a bug (`internal_error`, `crashed`)"
-    CHAIN_FAILED = "a task raised, took its worker down three times, or met a newer payload"
+    CHAIN_FAILED = "a task raised, or met a newer payload"
     BROKER_AWAY = "Redis did not take its chain"
     BROKER_FORGOT = "Redis lost its memory"
     SILENT = "its chain passed the deadline, and the workers answer"

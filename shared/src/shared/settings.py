@@ -124,6 +124,9 @@ class WorkerSettings(CommonSettings):
     """Files worked on at once: processes, since decryption and COPY each keep one core busy."""
     task_time_limit: int = Field(default=4 * 3600, ge=60)
     """Seconds after which a task is killed, whatever it does."""
+    task_deadline: int = Field(default=600, ge=1)
+    """Seconds after which a task's process is killed, plus a second per 2 MB of its files (the loader: four times that). Best the
+    poller's setting of the same name, after which a silent chain is given up."""
     spool_dir: Path
     """Where decrypted files wait for the loader: a tmpfs that only these two services see."""
     datasets: Path

@@ -5,7 +5,7 @@ import resource
 
 from decryptor.app import build_app
 from decryptor.settings import DecryptorSettings
-from shared import celery_app, logging
+from shared import celery_app, failpoint, logging
 from shared.settings import load
 
 OWNER_ONLY = 0o077
@@ -18,6 +18,7 @@ def main() -> None:
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     settings = load(DecryptorSettings)
     logging.configure("decryptor", settings.instance, settings.log_format, settings.log_level)
+    failpoint.arm(os.environ)
     app = build_app(settings)
     celery_app.run_worker(app, "decryptor", settings)
 

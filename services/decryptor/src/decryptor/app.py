@@ -11,8 +11,8 @@ from decryptor.keyring import Keyring
 from decryptor.settings import DecryptorSettings
 from decryptor.sweeper import sweeper
 from decryptor.tasks import Bench, decrypt_parcel
-from shared import celery_app
-from shared.contract import QueueName, TaskName
+from shared import celery_app, deadline, losses
+from shared.contract import FileRef, Parcel, QueueName, TaskName
 from shared.settings import fail
 
 
@@ -22,10 +22,15 @@ def build_app(settings: DecryptorSettings) -> Celery:
     keyring.refresh()
     if problems := [*keyring.problems, *_spool_problems(settings)]:
         fail(problems)
-    bench = Bench(s3=cache(partial(download.connect, settings)), keyring=keyring, spool_dir=settings.spool_dir)
+    bench = Bench(
+        s3=cache(partial(download.connect, settings)),
+        keyring=keyring,
+        spool_dir=settings.spool_dir,
+        timeout=settings.decrypt_timeout,
+    )
     app = celery_app.build(QueueName.DECRYPT, settings, time_limit=settings.task_time_limit)
     app.steps["consumer"].add(sweeper(settings))
-    _register(app, bench)
+    _register(app, bench, settings)
     return app
 
 
@@ -37,7 +42,19 @@ def _spool_problems(settings: DecryptorSettings) -> list[str]:
     return []
 
 
-def _register(app: Celery, bench: Bench) -> None:
-    @app.task(name=TaskName.DECRYPT, max_retries=celery_app.CHILD_LOSSES, default_retry_delay=celery_app.RETRY_DELAY_S)
-    def decrypt(parcel: dict[str, Any]) -> dict[str, Any]:
-        return decrypt_parcel(bench, parcel)
+def _register(app: Celery, bench: Bench, settings: DecryptorSettings) -> None:
+    @app.task(
+        bind=True,
+        shared=False,
+        name=TaskName.DECRYPT,
+        max_retries=losses.TRIES,
+        default_retry_delay=celery_app.RETRY_DELAY_S,
+        Request=deadline.limited(_files, settings.task_deadline, settings.task_time_limit),
+    )
+    def decrypt(task: Any, parcel: dict[str, Any]) -> dict[str, Any]:
+        with losses.deadly_memory_error():
+            return decrypt_parcel(bench, parcel, lost=task.request.retries)
+
+
+def _files(parcel: dict[str, Any]) -> tuple[FileRef, ...]:
+    return Parcel.read(parcel).files

@@ -18,6 +18,8 @@ class DecryptorSettings(WorkerSettings, AwsSettings):
     """Seconds to wait for the next byte from S3."""
     s3_attempts: int = Field(default=3, ge=1, le=10)
     """How often a request is sent before it counts as failed; a file that failed is tried again through SQS."""
+    decrypt_timeout: int = Field(default=300, ge=1)
+    """Seconds that download and decryption of one file may take, plus a second per 2 MB; then it is tried again later."""
     spool_max_age: int = Field(default=6 * 3600, ge=60)
     """Seconds after which a published file that no loader took is removed. SQS sends it round again if it is still due."""
     spool_sweep_interval: int = Field(default=300, ge=1)

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from structlog.stdlib import BoundLogger
 
@@ -13,9 +13,10 @@ from decryptor import spool, verify
 from decryptor.decrypt import decrypt
 from decryptor.download import S3, Download, Source, fetch
 from decryptor.keyring import Keyring
-from shared import keys
+from shared import deadline, keys, losses, protocol
 from shared.contract import Decrypted, DecryptedParcel, FileRef, Parcel, Problem
 from shared.errors import CourierError, ErrorCode, Rejected, Retryable
+from shared.failpoint import Point, failpoint
 from shared.logging import get_logger
 
 
@@ -29,13 +30,30 @@ class Bench:
     spool_dir: Path
     sleep: Callable[[float], None] = time.sleep
     clock: Callable[[], float] = time.monotonic
+    timeout: float = 300.0
+    """Seconds for an empty file."""
 
 
-def decrypt_parcel(bench: Bench, data: dict[str, Any]) -> dict[str, Any]:
-    """The task: a dumped `Parcel` in, a dumped `DecryptedParcel` out. Expected failures are outcomes; bugs surface."""
+def decrypt_parcel(bench: Bench, data: dict[str, Any], lost: int = 0) -> dict[str, Any]:
+    """The task: a dumped `Parcel` in, a dumped `DecryptedParcel` out. Expected failures are outcomes; bugs surface.
+
+    Args:
+        bench: what the work is done with.
+        data: the parcel.
+        lost: how many worker processes it has cost so far.
+    """
     parcel = Parcel.read(data)
-    items = tuple(decrypt_item(bench, file) for file in parcel.files)
+    crashed = losses.verdict(parcel.files, lost)
+    items = tuple(_crashed(file, crashed) if crashed else decrypt_item(bench, file) for file in parcel.files)
+    for file in parcel.files:
+        failpoint(Point.DECRYPTOR_RETURNING, file.key)
     return DecryptedParcel(parcel_id=parcel.parcel_id, items=items).dump()
+
+
+def _crashed(file: FileRef, problem: Problem) -> Decrypted:
+    log = get_logger().bind(action="decrypt", file=file.file_id, message_id=file.message_id)
+    log.warning("retry" if problem.retry else "reject", key=file.key, error_code=problem.error_code, reason=problem.message)
+    return Decrypted(file=file, problem=problem)
 
 
 def decrypt_item(bench: Bench, file: FileRef) -> Decrypted:
@@ -46,10 +64,12 @@ def decrypt_item(bench: Bench, file: FileRef) -> Decrypted:
     try:
         log = log.bind(dataset=keys.route(file.key).dataset)
         log.info("start", key=file.key, size=file.size, attempt=file.attempt)
+        failpoint(Point.DECRYPTOR_TAKEN, file.key)
         _refuse_openpgp(file)
-        download = fetch(bench.s3(), file, bench.sleep)
-        found = download.file
-        item = decrypt_file(bench, download, file)
+        with deadline.alarm(protocol.allowance(file.size, bench.timeout), _too_slow):
+            download = fetch(bench.s3(), file, bench.sleep)
+            found = download.file
+            item = decrypt_file(bench, download, file)
     except CourierError as error:
         _log_problem(log, error, bench.clock() - started)
         return Decrypted(file=found, problem=Problem.of(error))
@@ -65,14 +85,22 @@ def decrypt_file(bench: Bench, download: Download, event: FileRef) -> Decrypted:
         Retryable: storage, spool or keyring are not in order.
     """
     with closing(download.body):
+        failpoint(Point.DECRYPTOR_DOWNLOADING, event.key)
         verify.announced(download, event)
         source = Source(download.body)
         with spool.attempt(bench.spool_dir, download.file.file_id) as attempt:
             identity = decrypt(source, attempt, bench.keyring)
             source.drain()
             verify.received(source, download)
+            failpoint(Point.DECRYPTOR_WRITTEN, event.key)
             attempt.publish()
+            failpoint(Point.DECRYPTOR_PUBLISHED, event.key)
     return Decrypted(file=download.file, sha256=source.sha256.hex(), recipient_identity=identity)
+
+
+def _too_slow() -> NoReturn:
+    """Not an OSError: among the bytes of a body that would be taken for a damaged file."""
+    raise Retryable(ErrorCode.TIMEOUT, "download and decryption took longer than HIKYAKU_DECRYPT_TIMEOUT allows for its size")
 
 
 def _refuse_openpgp(file: FileRef) -> None:

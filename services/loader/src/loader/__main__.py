@@ -1,11 +1,12 @@
 """`python -m loader`: the loader's Celery worker, as this very process."""
 
+import os
 import resource
 import sys
 
 from loader.app import build_app
 from loader.settings import LoaderSettings
-from shared import logging
+from shared import failpoint, logging
 from shared.celery_app import run_worker
 from shared.settings import load
 
@@ -16,6 +17,7 @@ def main() -> int:
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     settings = load(LoaderSettings)
     logging.configure("loader", settings.instance, settings.log_format, settings.log_level)
+    failpoint.arm(os.environ)
     run_worker(build_app(settings), "loader", settings)
     return 0
 

@@ -9,11 +9,14 @@ from loader import tasks
 from loader.database import Database
 from loader.loading import Loader
 from loader.settings import LoaderSettings
-from shared import celery_app
-from shared.contract import QueueName, TaskName
+from shared import celery_app, deadline, losses
+from shared.contract import DecryptedParcel, FileRef, QueueName, TaskName
 from shared.datasets import DatasetsError
 from shared.datasets_file import DatasetsFile
 from shared.settings import fail
+
+SLACK = 4
+"""A merge may be slow, and one that comes too late for its chain still counts: the message that comes round finds the file loaded."""
 
 
 def build_app(settings: LoaderSettings) -> Celery:
@@ -21,11 +24,23 @@ def build_app(settings: LoaderSettings) -> Celery:
     app = celery_app.build(QueueName.LOAD, settings, time_limit=settings.task_time_limit)
     loader = build_loader(settings)
 
-    @app.task(name=TaskName.LOAD, max_retries=celery_app.CHILD_LOSSES, default_retry_delay=celery_app.RETRY_DELAY_S)
-    def load(parcel: dict[str, Any]) -> dict[str, Any]:
-        return tasks.load(loader, parcel)
+    @app.task(
+        bind=True,
+        shared=False,
+        name=TaskName.LOAD,
+        max_retries=losses.TRIES,
+        default_retry_delay=celery_app.RETRY_DELAY_S,
+        Request=deadline.limited(_files, settings.task_deadline, settings.task_time_limit, slack=SLACK),
+    )
+    def load(task: Any, parcel: dict[str, Any]) -> dict[str, Any]:
+        with losses.deadly_memory_error():
+            return tasks.load(loader, parcel, lost=task.request.retries)
 
     return app
+
+
+def _files(parcel: dict[str, Any]) -> tuple[FileRef, ...]:
+    return tuple(item.file for item in DecryptedParcel.read(parcel).items)
 
 
 def build_loader(settings: LoaderSettings) -> Loader:
@@ -34,5 +49,13 @@ def build_loader(settings: LoaderSettings) -> Loader:
         datasets = DatasetsFile(settings.datasets)
     except DatasetsError as error:
         fail([f"HIKYAKU_DATASETS: {error}"])
-    database = Database(settings.database_url.get_secret_value(), settings.lock_timeout, settings.statement_timeout)
-    return Loader(database, datasets, settings.spool_dir, f"{settings.instance} {version('hikyaku-loader')}")
+    database = Database(
+        settings.database_url.get_secret_value(),
+        settings.lock_timeout,
+        settings.statement_timeout,
+        idle_timeout=settings.idle_in_transaction_timeout,
+        connect_timeout=settings.database_connect_timeout,
+        tcp_timeout=settings.database_tcp_timeout,
+    )
+    name = f"{settings.instance} {version('hikyaku-loader')}"
+    return Loader(database, datasets, settings.spool_dir, name, look_every=settings.database_check_interval)

@@ -8,9 +8,9 @@ from psycopg.conninfo import make_conninfo
 
 from shared.logging import get_logger
 
-CONNECT_TIMEOUT_S = 5
-KEEPALIVE = {"keepalives_idle": 30, "keepalives_interval": 10, "keepalives_count": 3, "tcp_user_timeout": 60_000}
-"""So that a database host that vanished is noticed within a minute, not after the kernel's two hours."""
+CLIENT_CHECK = "10s"
+"""How often PostgreSQL looks whether we are still there while it works for us: a killed loader's locks go soon."""
+PROBES = 2
 PREPARE_AFTER = 1
 LIFETIME_S = 3600.0
 """A session that lives for months holds back the freezing of old rows by its temporary tables, and remembers too much."""
@@ -18,6 +18,11 @@ SESSION = """
 SELECT
     set_config('lock_timeout', %(lock_timeout)s, false),
     set_config('statement_timeout', %(statement_timeout)s, false),
+    -- Where the loader is stopped between two statements, its locks must not stay.
+    set_config('idle_in_transaction_session_timeout', %(idle_timeout)s, false),
+    -- Other systems refuse a value.
+    set_config('client_connection_check_interval', CASE WHEN version() LIKE '%%linux%%' THEN %(client_check)s
+        ELSE current_setting('client_connection_check_interval') END, false),
     -- A commit that a crash can undo would let a message be deleted whose rows are lost.
     set_config('synchronous_commit', CASE current_setting('synchronous_commit') WHEN 'off' THEN 'on'
         ELSE current_setting('synchronous_commit') END, false)
@@ -31,11 +36,28 @@ class Database:
         conninfo: libpq URL or keyword string.
         lock_timeout: seconds.
         statement_timeout: seconds.
+        idle_timeout: seconds within a transaction without a statement.
+        connect_timeout: seconds, at least 2 (libpq).
+        tcp_timeout: seconds for which a host that vanished is waited for, not the kernel's two hours.
     """
 
-    def __init__(self, conninfo: str, lock_timeout: int, statement_timeout: int) -> None:
-        self._conninfo = make_conninfo(conninfo, **_defaults(conninfo))
-        self._timeouts = {"lock_timeout": f"{lock_timeout}s", "statement_timeout": f"{statement_timeout}s"}
+    def __init__(
+        self,
+        conninfo: str,
+        lock_timeout: int,
+        statement_timeout: int,
+        *,
+        idle_timeout: int = 60,
+        connect_timeout: int = 5,
+        tcp_timeout: int = 60,
+    ) -> None:
+        self._conninfo = bounded(conninfo, "hikyaku-loader", connect_timeout, tcp_timeout)
+        self._timeouts = {
+            "lock_timeout": f"{lock_timeout}s",
+            "statement_timeout": f"{statement_timeout}s",
+            "idle_timeout": f"{idle_timeout}s",
+            "client_check": CLIENT_CHECK,
+        }
         self._connection: psycopg.Connection[Any] | None = None
         self._born = 0.0
 
@@ -59,6 +81,22 @@ class Database:
             self._connection.close()
             self._connection = None
 
+    def is_silent(self) -> bool:
+        """Whether PostgreSQL takes connections and says nothing, or does not even take them: twice in a row, within the connect timeout.
+
+        Anything that it says, and a refusal too, is an answer: then the connection that we wait on will end by itself.
+        """
+        return all(self._is_silent_once() for _ in range(PROBES))
+
+    def _is_silent_once(self) -> bool:
+        try:
+            psycopg.connect(self._conninfo, application_name="hikyaku-loader-probe").close()
+        except psycopg.errors.ConnectionTimeout:
+            return True
+        except psycopg.OperationalError:
+            return False
+        return False
+
     def _connect(self) -> psycopg.Connection[Any]:
         try:
             connection = psycopg.connect(self._conninfo, autocommit=True, prepare_threshold=PREPARE_AFTER)
@@ -73,8 +111,15 @@ class Database:
         return connection
 
 
-def _defaults(conninfo: str) -> dict[str, Any]:
-    """What the URL itself does not say."""
-    wanted = {"application_name": "hikyaku-loader", "connect_timeout": CONNECT_TIMEOUT_S, **KEEPALIVE}
+def bounded(conninfo: str, name: str, connect_timeout: int = 5, tcp_timeout: int = 60) -> str:
+    """What the URL says and, where it says nothing, our name and how long to wait for a host that does not answer (seconds)."""
+    wanted: dict[str, Any] = {
+        "application_name": name,
+        "connect_timeout": connect_timeout,
+        "tcp_user_timeout": tcp_timeout * 1000,
+        "keepalives_idle": max(tcp_timeout // 2, 1),
+        "keepalives_interval": max(tcp_timeout // 6, 1),
+        "keepalives_count": 3,
+    }
     said = psycopg.conninfo.conninfo_to_dict(conninfo)
-    return {"client_encoding": "UTF8", **{name: value for name, value in wanted.items() if name not in said}}
+    return make_conninfo(conninfo, client_encoding="UTF8", **{name: value for name, value in wanted.items() if name not in said})

@@ -10,11 +10,12 @@ from loader import ledger, relation, sqlstate, staging, upsert
 from loader.database import Database
 from loader.ledger import Claim, Job, Outcome, Status
 from loader.source import Source
-from shared import spool
+from shared import deadline, spool
 from shared.contract import Decrypted, Settlement
 from shared.datasets import Dataset
 from shared.datasets_file import DatasetsFile
-from shared.errors import Rejected, Retryable
+from shared.errors import ErrorCode, Rejected, Retryable
+from shared.failpoint import Point, failpoint
 from shared.logging import get_logger
 
 NOTE_LOCK_TIMEOUT = "2s"
@@ -29,13 +30,15 @@ class Loader:
         datasets: how.
         spool_dir: where from.
         name: of this instance, for the ledger.
+        look_every: seconds of waiting after which to look whether the database is there at all.
     """
 
-    def __init__(self, database: Database, datasets: DatasetsFile, spool_dir: Path, name: str) -> None:
+    def __init__(self, database: Database, datasets: DatasetsFile, spool_dir: Path, name: str, *, look_every: float = 60.0) -> None:
         self._database = database
         self._datasets = datasets
         self._spool_dir = spool_dir
         self._name = name
+        self._look_every = look_every
 
     def settle(self, item: Decrypted) -> Settlement:
         """Load one file, or find out why not.
@@ -43,18 +46,32 @@ class Loader:
         The spool's copy goes once the outcome is certain, also after a failure: the next attempt decrypts anew, and until
         then no plaintext waits.
         """
+        failpoint(Point.LOADER_TAKEN, item.file.key)
         started = time.monotonic()
         job = Job.of(item, self._datasets.current(), self._name)
         try:
-            outcome = self._load(job)
+            with deadline.alarm(self._look_every, self._give_up_silent_database, again=True):
+                outcome = self._load(job)
         except Retryable as error:
             outcome = Outcome.of(error)
             self._note(job, outcome)
             # A session that stumbled is not trusted with the next file: its staging tables may hold what was rolled back.
             self._database.close()
         spool.published(self._spool_dir, item.file.file_id).unlink(missing_ok=True)
+        failpoint(Point.LOADER_SPOOL_REMOVED, item.file.key)
         _log(job, outcome, time.monotonic() - started)
         return outcome.settlement(item.file)
+
+    def _give_up_silent_database(self) -> None:
+        """End whatever waits for a database that answers nobody any more: its own limits don't work either, while it is stopped.
+
+        Raises:
+            Retryable: `database_unavailable`.
+        """
+        if self._database.is_silent():
+            # Before anything tries to roll back on it.
+            self._database.close()
+            raise Retryable(ErrorCode.DATABASE_UNAVAILABLE, "PostgreSQL has stopped answering")
 
     def _load(self, job: Job) -> Outcome:
         try:
@@ -77,8 +94,8 @@ class Loader:
             with connection.transaction():
                 connection.execute("SELECT set_config('lock_timeout', %s, true)", (NOTE_LOCK_TIMEOUT,))
                 ledger.note(connection, job, outcome)
-        except psycopg.Error as error:
-            reason = sqlstate.outage(error).message
+        except (psycopg.Error, Retryable) as error:
+            reason = error.message if isinstance(error, Retryable) else sqlstate.outage(error).message
             get_logger().warning("failure_not_noted", action="load", file=job.item.file.file_id, reason=reason)
 
 
@@ -93,8 +110,11 @@ def load_file(connection: psycopg.Connection[Any], job: Job, spool_dir: Path) ->
         claim = ledger.claim(connection, job)
         if isinstance(claim, Status):
             return Outcome(claim)
+        failpoint(Point.LOADER_CLAIMED, job.item.file.key)
         outcome = _carry(connection, job, claim, spool_dir)
         ledger.finish(connection, job, outcome)
+        failpoint(Point.LOADER_BEFORE_COMMIT, job.item.file.key)
+    failpoint(Point.LOADER_AFTER_COMMIT, job.item.file.key)
     return outcome
 
 
@@ -122,7 +142,9 @@ def _bring_in(connection: psycopg.Connection[Any], job: Job, dataset: Dataset, s
     target = relation.look_up(connection, dataset)
     source = Source(spool.published(spool_dir, job.item.file.file_id), dataset.max_bytes, dataset.max_ratio)
     staged = staging.fill(connection, target, dataset, source)
+    failpoint(Point.LOADER_COPIED, job.item.file.key)
     upsert.lock(connection, target)
+    failpoint(Point.LOADER_LOCKED, job.item.file.key)
 
     def outcome(status: Status, merged: upsert.Merged | None = None) -> Outcome:
         return Outcome(
@@ -139,6 +161,7 @@ def _bring_in(connection: psycopg.Connection[Any], job: Job, dataset: Dataset, s
     if not job.dry_run and (standing := ledger.standing(connection, job, target, staged.content_sha256)):
         return outcome(standing)
     merged = upsert.merge(connection, target, dataset, staged)
+    failpoint(Point.LOADER_MERGED, job.item.file.key)
     return outcome(Status.TESTED if job.dry_run else Status.LOADED, merged)
 
 

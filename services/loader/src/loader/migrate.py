@@ -13,6 +13,7 @@ from yoyo import read_migrations
 from yoyo.backends.core.postgresql import PostgresqlPsycopgBackend
 from yoyo.connections import DatabaseURI
 
+from loader.database import bounded
 from loader.settings import MigrateSettings
 from shared import logging
 from shared.settings import load
@@ -52,7 +53,8 @@ def migrate(conninfo: str) -> list[str]:
         psycopg.Error: PostgreSQL is not there, or refused.
         RuntimeError: a migration could not be read (a broken installation).
     """
-    with psycopg.connect(conninfo, autocommit=True, application_name="hikyaku-migrate") as guard:
+    conninfo = bounded(conninfo, "hikyaku-migrate")
+    with psycopg.connect(conninfo, autocommit=True) as guard:
         guard.execute("SELECT pg_advisory_lock(%s)", (LOCK,))
         # CREATE SCHEMA IF NOT EXISTS wants the right to create even when there is nothing to do.
         if guard.execute("SELECT FROM pg_namespace WHERE nspname = %s", (SCHEMA,)).fetchone() is None:

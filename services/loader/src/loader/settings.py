@@ -26,10 +26,21 @@ class LoaderSettings(WorkerSettings):
 
     database_url: DatabaseUrl
     """postgresql:// URL with the loader's own role."""
-    lock_timeout: int = Field(default=900, ge=1)
-    """Seconds to wait for another file of the same table, or for the same file in other hands, before trying again later."""
+    lock_timeout: int = Field(default=300, ge=1)
+    """Seconds to wait for another file of the same table, or for the same file in other hands, before trying again later.
+
+    Well below the task's deadline: a wait that ends is tried again without a receive, a silent chain costs one.
+    """
     statement_timeout: int = Field(default=3 * 3600, ge=1)
     """Seconds that one statement may take; COPY of a whole file is one. Keep it below the task's limit."""
+    idle_in_transaction_timeout: int = Field(default=60, ge=1)
+    """Seconds after which PostgreSQL ends a session that does nothing in its transaction: a stopped loader's locks go."""
+    database_connect_timeout: int = Field(default=5, ge=2)
+    """Seconds until a connection to PostgreSQL must stand."""
+    database_tcp_timeout: int = Field(default=60, ge=1)
+    """Seconds for which a database host that vanished is waited for."""
+    database_check_interval: int = Field(default=60, ge=1)
+    """Seconds of work on a file after which a second connection tells whether PostgreSQL still answers, again and again."""
 
 
 class MigrateSettings(CommonSettings):

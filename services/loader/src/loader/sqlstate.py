@@ -44,6 +44,7 @@ RETRYABLE = MappingProxyType(
     {
         "55P03": (ErrorCode.TIMEOUT, "another transaction holds a lock for longer than HIKYAKU_LOCK_TIMEOUT"),
         "57014": (ErrorCode.TIMEOUT, "a statement took longer than HIKYAKU_STATEMENT_TIMEOUT, or an operator cancelled it"),
+        "25P03": (ErrorCode.TIMEOUT, "the loader was stopped in its transaction for longer than HIKYAKU_IDLE_IN_TRANSACTION_TIMEOUT"),
         "25006": (ErrorCode.DATABASE_UNAVAILABLE, "the database takes no writes at the moment"),
         "08": (ErrorCode.DATABASE_UNAVAILABLE, "the connection to PostgreSQL was lost"),
         "40": (ErrorCode.DATABASE_UNAVAILABLE, "PostgreSQL ended the transaction in favour of another"),

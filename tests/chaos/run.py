@@ -22,12 +22,14 @@ from chaos.stack import Stack
 from chaos.storm import Storm, schedule_kills, schedule_outages
 
 SETTLE_SHORT_S, SETTLE_LONG_S = 75.0, 600.0
+LOCAL = Path(__file__).parents[2] / ".local"
 
 
 @contextmanager
 def running() -> Iterator[Stack]:
     """A stack in a folder of its own, stopped in every case."""
-    folder = Path(tempfile.mkdtemp(prefix="hikyaku-chaos-"))
+    LOCAL.mkdir(exist_ok=True)
+    folder = Path(tempfile.mkdtemp(prefix="chaos-", dir=LOCAL))
     # PostgreSQL may run as another user.
     folder.chmod(0o755)
     stack = Stack(folder)

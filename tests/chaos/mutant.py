@@ -34,7 +34,7 @@ def ledger_outside_transaction() -> None:
     def load_file(connection: Any, job: Any, spool_dir: Any) -> Any:
         with connection.transaction():
             claim = ledger.claim(connection, job)
-            if isinstance(claim, ledger.Status):
+            if isinstance(claim, ledger.FileStatus):
                 return ledger.Outcome(claim)
             outcome = loading._carry(connection, job, claim, spool_dir)
         time.sleep(GAP_S)

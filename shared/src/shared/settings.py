@@ -178,8 +178,7 @@ def _from_file(name: str) -> tuple[str | None, str | None]:
     try:
         return Path(path).read_text(encoding="utf-8").rstrip("\r\n"), None
     except (OSError, UnicodeDecodeError) as error:
-        why = error.strerror if isinstance(error, OSError) else "is not UTF-8 text"
-        return None, f"{variable}: {path}: {why}"
+        return None, f"{variable}: {path}: {settings_file.unreadable(error)}"
 
 
 def fail(problems: Sequence[str], hints: Sequence[str] = ()) -> NoReturn:

@@ -56,7 +56,10 @@ def _read(path: str) -> tuple[str, str | None]:
         return Path(path).read_text(encoding="utf-8-sig"), None
     except FileNotFoundError:
         return "", None
-    except UnicodeDecodeError:
-        return "", "is not UTF-8 text"
-    except OSError as error:
-        return "", error.strerror or type(error).__name__
+    except (OSError, UnicodeDecodeError) as error:
+        return "", unreadable(error)
+
+
+def unreadable(error: OSError | UnicodeDecodeError) -> str:
+    """Why a file can't be read, in words."""
+    return "is not UTF-8 text" if isinstance(error, UnicodeDecodeError) else error.strerror or type(error).__name__

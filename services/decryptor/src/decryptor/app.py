@@ -11,7 +11,7 @@ from decryptor.keyring import Keyring
 from decryptor.settings import DecryptorSettings
 from decryptor.sweeper import sweeper
 from decryptor.tasks import Bench, decrypt_parcel
-from shared import celery_app, deadline, losses
+from shared import celery_app, parcel_task
 from shared.contract import FileRef, Parcel, QueueName, TaskName
 from shared.settings import fail
 
@@ -30,7 +30,7 @@ def build_app(settings: DecryptorSettings) -> Celery:
     )
     app = celery_app.build(QueueName.DECRYPT, settings, time_limit=settings.task_time_limit)
     app.steps["consumer"].add(sweeper(settings))
-    _register(app, bench, settings)
+    parcel_task.add(app, TaskName.DECRYPT, partial(decrypt_parcel, bench), _files, settings)
     return app
 
 
@@ -40,20 +40,6 @@ def _spool_problems(settings: DecryptorSettings) -> list[str]:
     if not os.access(settings.spool_dir, os.R_OK | os.W_OK | os.X_OK):
         return [f"{settings.spool_dir}: the spool is not writable"]
     return []
-
-
-def _register(app: Celery, bench: Bench, settings: DecryptorSettings) -> None:
-    @app.task(
-        bind=True,
-        shared=False,
-        name=TaskName.DECRYPT,
-        max_retries=losses.TRIES,
-        default_retry_delay=celery_app.RETRY_DELAY_S,
-        Request=deadline.limited(_files, settings.task_deadline, settings.task_time_limit),
-    )
-    def decrypt(task: Any, parcel: dict[str, Any]) -> dict[str, Any]:
-        with losses.deadly_memory_error():
-            return decrypt_parcel(bench, parcel, lost=task.request.retries)
 
 
 def _files(parcel: dict[str, Any]) -> tuple[FileRef, ...]:

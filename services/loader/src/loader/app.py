@@ -1,5 +1,6 @@
 """Wires the loader: nothing happens at import, `build_app` is the one place that knows all parts."""
 
+from functools import partial
 from importlib.metadata import version
 from typing import Any
 
@@ -9,7 +10,7 @@ from loader import tasks
 from loader.database import Database
 from loader.loading import Loader
 from loader.settings import LoaderSettings
-from shared import celery_app, deadline, losses
+from shared import celery_app, parcel_task
 from shared.contract import DecryptedParcel, FileRef, QueueName, TaskName
 from shared.datasets import DatasetsError
 from shared.datasets_file import DatasetsFile
@@ -22,20 +23,7 @@ SLACK = 4
 def build_app(settings: LoaderSettings) -> Celery:
     """The loader's Celery app. A datasets.toml that is wrong at start ends the process with 2."""
     app = celery_app.build(QueueName.LOAD, settings, time_limit=settings.task_time_limit)
-    loader = build_loader(settings)
-
-    @app.task(
-        bind=True,
-        shared=False,
-        name=TaskName.LOAD,
-        max_retries=losses.TRIES,
-        default_retry_delay=celery_app.RETRY_DELAY_S,
-        Request=deadline.limited(_files, settings.task_deadline, settings.task_time_limit, slack=SLACK),
-    )
-    def load(task: Any, parcel: dict[str, Any]) -> dict[str, Any]:
-        with losses.deadly_memory_error():
-            return tasks.load(loader, parcel, lost=task.request.retries)
-
+    parcel_task.add(app, TaskName.LOAD, partial(tasks.load, build_loader(settings)), _files, settings, slack=SLACK)
     return app
 
 

@@ -18,14 +18,11 @@ from shared.protocol import FILE_MOVES, FileStatus
 Connection = psycopg.Connection[Any]
 
 
-Status = FileStatus
-
-
 @dataclass(frozen=True, slots=True)
 class Outcome:
     """What became of a file: a row of the ledger, less what the file itself says."""
 
-    status: Status
+    status: FileStatus
     error_code: str | None = None
     error: str | None = None
     target: str | None = None
@@ -38,7 +35,7 @@ class Outcome:
     @classmethod
     def of(cls, error: CourierError) -> Self:
         """What an expected failure makes of the file."""
-        return cls(Status.REJECTED if isinstance(error, Rejected) else Status.FAILED, error.error_code, error.message)
+        return cls(FileStatus.REJECTED if isinstance(error, Rejected) else FileStatus.FAILED, error.error_code, error.message)
 
     def settlement(self, file: FileRef) -> Settlement:
         """The same, for the poller."""
@@ -104,7 +101,7 @@ class Claim:
     """Something newer was loaded before: a first look, for a cheap way out."""
 
 
-def claim(connection: Connection, job: Job) -> Claim | Status:
+def claim(connection: Connection, job: Job) -> Claim | FileStatus:
     """Take the file up, after waiting for whoever has it.
 
     Returns:
@@ -115,7 +112,7 @@ def claim(connection: Connection, job: Job) -> Claim | Status:
     row = connection.execute(statements.STATUS, job.parameters).fetchone()
     if row is None:
         raise Retryable(ErrorCode.DATABASE_UNAVAILABLE, "the file's row in the ledger was deleted while the loader looked at it")
-    return Status(row[0])
+    return FileStatus(row[0])
 
 
 def note(connection: Connection, job: Job, outcome: Outcome) -> None:
@@ -123,11 +120,11 @@ def note(connection: Connection, job: Job, outcome: Outcome) -> None:
     if not isinstance(claim(connection, job), Claim):
         return
     row = connection.execute(statements.STATUS, job.parameters).fetchone()
-    if row is not None and outcome.status in FILE_MOVES[Status(row[0])]:
+    if row is not None and outcome.status in FILE_MOVES[FileStatus(row[0])]:
         finish(connection, job, outcome)
 
 
-def standing(connection: Connection, job: Job, relation: Relation, content_sha256: str) -> Status | None:
+def standing(connection: Connection, job: Job, relation: Relation, content_sha256: str) -> FileStatus | None:
     """How the file stands to what was loaded before, now that nothing else is loaded into its table.
 
     Returns:
@@ -136,8 +133,8 @@ def standing(connection: Connection, job: Job, relation: Relation, content_sha25
     parameters = {**job.parameters, "target": str(relation), "content_sha256": content_sha256}
     superseded, duplicate = connection.execute(statements.STANDING, parameters).fetchone() or (False, False)
     if superseded:
-        return Status.SUPERSEDED
-    return Status.DUPLICATE if duplicate else None
+        return FileStatus.SUPERSEDED
+    return FileStatus.DUPLICATE if duplicate else None
 
 
 def finish(connection: Connection, job: Job, outcome: Outcome) -> None:

@@ -8,7 +8,7 @@ import psycopg
 
 from loader import ledger, relation, sqlstate, staging, upsert
 from loader.database import Database
-from loader.ledger import Claim, Job, Outcome, Status
+from loader.ledger import Claim, Job, Outcome
 from loader.source import Source
 from shared import deadline, spool
 from shared.contract import Decrypted, Settlement
@@ -17,6 +17,7 @@ from shared.datasets_file import DatasetsFile
 from shared.errors import ErrorCode, Rejected, Retryable
 from shared.failpoint import Point, failpoint
 from shared.logging import get_logger
+from shared.protocol import FileStatus
 
 NOTE_LOCK_TIMEOUT = "2s"
 """A note on a failure does not wait for whoever has the file now."""
@@ -108,7 +109,7 @@ def load_file(connection: psycopg.Connection[Any], job: Job, spool_dir: Path) ->
     """
     with connection.transaction():
         claim = ledger.claim(connection, job)
-        if isinstance(claim, Status):
+        if isinstance(claim, FileStatus):
             return Outcome(claim)
         failpoint(Point.LOADER_CLAIMED, job.item.file.key)
         outcome = _carry(connection, job, claim, spool_dir)
@@ -123,7 +124,7 @@ def _carry(connection: psycopg.Connection[Any], job: Job, claim: Claim, spool_di
     if job.problem is not None or job.dataset is None:
         return _give_up(job)
     if claim.superseded and not job.dry_run:
-        return Outcome(Status.SUPERSEDED)
+        return Outcome(FileStatus.SUPERSEDED)
     try:
         with connection.transaction(force_rollback=job.dry_run):
             return _bring_in(connection, job, job.dataset, spool_dir)
@@ -146,7 +147,7 @@ def _bring_in(connection: psycopg.Connection[Any], job: Job, dataset: Dataset, s
     upsert.lock(connection, target)
     failpoint(Point.LOADER_LOCKED, job.item.file.key)
 
-    def outcome(status: Status, merged: upsert.Merged | None = None) -> Outcome:
+    def outcome(status: FileStatus, merged: upsert.Merged | None = None) -> Outcome:
         return Outcome(
             status=status,
             target=str(target),
@@ -162,11 +163,11 @@ def _bring_in(connection: psycopg.Connection[Any], job: Job, dataset: Dataset, s
         return outcome(standing)
     merged = upsert.merge(connection, target, dataset, staged)
     failpoint(Point.LOADER_MERGED, job.item.file.key)
-    return outcome(Status.TESTED if job.dry_run else Status.LOADED, merged)
+    return outcome(FileStatus.TESTED if job.dry_run else FileStatus.LOADED, merged)
 
 
 def _log(job: Job, outcome: Outcome, duration: float) -> None:
-    log = get_logger().info if outcome.status not in {Status.REJECTED, Status.FAILED} else get_logger().warning
+    log = get_logger().info if outcome.status not in {FileStatus.REJECTED, FileStatus.FAILED} else get_logger().warning
     log(
         outcome.status,
         action="load",

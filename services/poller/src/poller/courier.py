@@ -308,6 +308,3 @@ def _event_rejection(message: Message, reason: str) -> Settlement:
             "error": reason,
         }
     )
-
-
-__all__ = ["SQS_ERRORS", "Courier"]

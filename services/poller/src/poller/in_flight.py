@@ -55,6 +55,10 @@ class Held:
         if to is not self.state:
             self.state = protocol.moved(self.state, to)
 
+    def is_overdue(self, now: float) -> bool:
+        """Whether its chain passed its deadline."""
+        return self.under_way and self.deadline <= now
+
     def is_patient(self, now: float) -> bool:
         """Whether it waits out a pause of its own, being probably sick itself."""
         return self.own_failures >= protocol.PATIENT_AFTER and self.submit_at > now
@@ -218,13 +222,13 @@ class InFlight:
     def drop_overdue(self, happening: Happening) -> list[Finished]:
         """Let go of messages whose chain passed its deadline."""
         now = self._clock()
-        return self._drop(lambda held: held.under_way and held.deadline <= now, happening)
+        return self._drop(lambda held: held.is_overdue(now), happening)
 
     def has_overdue(self) -> bool:
         """Whether a chain passed its deadline."""
         with self._lock:
             now = self._clock()
-            return any(held.under_way and held.deadline <= now for held in self._held.values())
+            return any(held.is_overdue(now) for held in self._held.values())
 
     def _drop(self, wanted: Callable[[Held], bool], happening: Happening) -> list[Finished]:
         with self._lock:

@@ -1,7 +1,7 @@
 """What is away, since when, and when to look again. One log line each way. Thread-safe; it calls no I/O but the log."""
 
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 
 from shared import protocol
 from shared.logging import get_logger
@@ -71,9 +71,4 @@ class Outages:
         with self._lock:
             now = self._clock()
             away = {name: now - breaker.opened for name, breaker in self._breakers.items() if breaker.opened is not None}
-        return _listed(away) or "all is there"
-
-
-def _listed(away: dict[Dependency, float]) -> str:
-    parts: Iterable[str] = (f"{name} away for {seconds:.0f} s" for name, seconds in away.items())
-    return ", ".join(parts)
+        return ", ".join(f"{name} away for {seconds:.0f} s" for name, seconds in away.items()) or "all is there"

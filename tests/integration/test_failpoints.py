@@ -1,5 +1,6 @@
 """Every failpoint kills its process once, in one stack: one file for each point flows among the others, and each is loaded exactly once.
 
+The poller's come late, in quick succession: each death of it costs all that it holds one of their five receives, and poison its count.
 The targets have no key and the mode is append, so that a second load would show. The last files are poison, which is another matter:
 they kill or stall every process that gets them, and the others flow on.
 """
@@ -25,6 +26,17 @@ POISON = {
     "outgrows": "decryptor.written(*/outgrows.*)=oom",
     "dies": "loader.copied(*/dies.*)=kill",
 }
+IN_ITS_RECEIVER = [Point.POLLER_RECEIVED, Point.POLLER_HELD, Point.POLLER_SUBMITTED]
+"""Where the poller dies without a long poll that LocalStack would still answer."""
+# A poller that has just started sends a heartbeat with its first round.
+POLLER = sorted((p for p in Point if p.startswith("poller.")), key=lambda p: (p not in IN_ITS_RECEIVER, p is not Point.POLLER_EXTENDED))
+REJECTED = Point.POLLER_LETTER_SENT
+"""Its file is one that will not load: no other has a dead letter."""
+ON_THE_WAY = (
+    # Held until a heartbeat has come by, every third of the visibility timeout.
+    f"decryptor.taken(*/{Point.POLLER_EXTENDED}.*)=sleep:{VISIBILITY_TIMEOUT_S / 3 + 1:.0f}@1",
+    f"decryptor.taken(*/{Point.POLLER_HANDED_BACK}.*)=raise@1",
+)
 STALL = "decryptor.written(*/stalls.*)=stop@1"
 
 
@@ -34,7 +46,7 @@ def crash(point: Point) -> str:
 
 @dataclass
 class World:
-    """The stack and the files that were sent to it, by name; all went at once, but for the one that stalls."""
+    """The stack and the files that were sent to it, by name; all went at once, but for the poller's and the one that stalls."""
 
     line: Line
     counts: Path
@@ -52,6 +64,19 @@ class World:
             self.files["stalls"] = self.line.send(self.table, content("stalls"), "stalls")
         eventually(lambda: self.passes(STALL), what=f"{STALL} is passed")
 
+    def send(self, name: str) -> None:
+        """Send the file of a point, or a poison."""
+        self.files[name] = self.line.send(self.table, b"unknown\n1\n" if name == REJECTED else content(name), name)
+
+    def wait_for(self, point: Point) -> None:
+        """Until the point's file has been there."""
+        eventually(lambda: self.passes(crash(point)) >= 1, what=f"{point} is passed", timeout=RECOVERY_S)
+
+    def wait_for_the_next_poller(self, point: Point) -> None:
+        """Until the one that followed the one killed at this point keeps house: the dead one's long poll is over by then."""
+        health, killed = self.line.folder / "run" / "poller.health", count_file(self.counts, crash(point))
+        eventually(lambda: health.stat().st_mtime > killed.stat().st_mtime, what="the poller is back")
+
     def rows(self, name: str) -> list[dict[str, object]]:
         counts = f"SELECT count(*) AS n, count(DISTINCT id) AS d FROM public.{self.table} WHERE item LIKE %s"
         return self.line.sql(counts, f"{name}:%")
@@ -63,16 +88,19 @@ def world(start_stack: Start, tmp_path_factory: pytest.TempPathFactory) -> World
     line = start_stack(
         HIKYAKU_VISIBILITY_TIMEOUT=str(VISIBILITY_TIMEOUT_S),
         HIKYAKU_BROKER_VISIBILITY_TIMEOUT="10",
+        # LocalStack answers a long poll though its client is dead: what is sent meanwhile is lost for a visibility timeout.
+        HIKYAKU_RECEIVE_WAIT="1",
         HIKYAKU_TASK_DEADLINE=str(DEADLINE_S),
         HIKYAKU_CONCURRENCY="3",
-        HIKYAKU_FAILPOINTS=";".join([*map(crash, Point), *POISON.values(), STALL]),
+        HIKYAKU_FAILPOINTS=";".join([*map(crash, Point), *POISON.values(), *ON_THE_WAY, STALL]),
         HIKYAKU_FAILPOINTS_DIR=str(counts),
     )
     table = line.table("id int, item text")
     line.configure(f'[datasets.{table}]\nmode = "append"\n')
-    names = [*Point, *POISON]
-    files = {name: line.send(table, content(name), name) for name in names}
-    return World(line, counts, table, files)
+    made = World(line, counts, table, {})
+    for name in [*(point for point in Point if point not in POLLER), *POISON]:
+        made.send(name)
+    return made
 
 
 def content(name: str) -> bytes:
@@ -96,9 +124,9 @@ def test_others_flow_meanwhile(world: World) -> None:
     assert stopped_children(world.line)
 
 
-@pytest.mark.parametrize("point", list(Point))
+@pytest.mark.parametrize("point", [point for point in Point if point not in POLLER])
 def test_a_kill_at(world: World, point: Point) -> None:
-    eventually(lambda: world.passes(crash(point)) >= 1, what=f"{point} is passed", timeout=RECOVERY_S)
+    world.wait_for(point)
     assert_loaded_once(world, point)
 
 
@@ -113,11 +141,28 @@ def test_a_file_that_crashes_its_process_each_time(world: World, name: str) -> N
     assert world.rows(name) == [{"n": 0, "d": 0}]
 
 
+@pytest.mark.parametrize("point", POLLER)
+def test_the_poller_is_killed_at(world: World, point: Point) -> None:
+    """Also that a killed poller comes back: each waits for the one before."""
+    world.send(point)
+    world.wait_for(point)
+    if point not in IN_ITS_RECEIVER:
+        world.wait_for_the_next_poller(point)
+
+
 def test_a_process_that_is_stopped_is_killed_at_its_deadline(world: World) -> None:
     world.stall()
     assert_loaded_once(world, "stalls")
     assert world.passes(STALL) >= 2
     eventually(lambda: not stopped_children(world.line), what="the stopped process is gone", timeout=RECOVERY_S)
+
+
+@pytest.mark.parametrize("point", POLLER)
+def test_after_a_kill_of_the_poller_at(world: World, point: Point) -> None:
+    if point == REJECTED:
+        world.line.fate(world.files[point], "rejected", timeout=RECOVERY_S)
+    else:
+        assert_loaded_once(world, point)
 
 
 def stopped_children(line: Line) -> list[int]:
@@ -128,8 +173,8 @@ def stopped_children(line: Line) -> list[int]:
 
 
 def test_nothing_is_left(world: World) -> None:
-    """The last: only the poison is in the dead-letter queue, and nobody was doubled by a late redelivery."""
+    """The last: only what is rejected is in the dead-letter queue, and nobody was doubled by a late redelivery."""
     world.line.quiet(timeout=RECOVERY_S)
-    assert set(world.line.dead_letters()) == {world.files[name].key for name in POISON}
-    loaded = (len(world.files) - len(POISON) + WELL) * ROWS
+    assert set(world.line.dead_letters()) == {world.files[name].key for name in (REJECTED, *POISON)}
+    loaded = (len(world.files) - len(POISON) - 1 + WELL) * ROWS
     assert world.line.sql(f"SELECT count(*) AS n FROM public.{world.table}") == [{"n": loaded}]

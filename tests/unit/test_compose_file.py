@@ -58,10 +58,19 @@ def test_up_starts_no_tool() -> None:
 
 def test_only_poller_and_decryptor_reach_out() -> None:
     closed = {name: network["internal"] for name, network in FILE["networks"].items() if (network or {}).get("internal")}
-    assert closed == {name: f"${{HIKYAKU_{name.upper()}_INTERNAL:-true}}" for name in ("broker", "database")}
+    openable = {name: f"${{HIKYAKU_{name.upper()}_INTERNAL:-true}}" for name in ("broker", "database")}
+    assert closed == {**openable, "metrics": True}
     assert {name for name in PRODUCTION if "egress" in SERVICES[name]["networks"]} == {"poller", "decryptor", "setup", "cli"}
     assert {name for name in SERVICES if "window" in SERVICES[name].get("networks", [])} == {"flower"}
     assert FILE["networks"]["window"]["driver_opts"] == {"com.docker.network.bridge.enable_ip_masquerade": "false"}
+
+
+def test_metrics_are_off_unless_asked_for_and_then_in_a_network_of_their_own() -> None:
+    poller = SERVICES["poller"]
+    assert poller["environment"]["HIKYAKU_METRICS_PORT"] == "${HIKYAKU_METRICS_PORT:-}"
+    assert poller["networks"]["metrics"]["aliases"] == [poller["environment"]["HIKYAKU_METRICS_ADDRESS"]]
+    assert {name for name in SERVICES if "metrics" in SERVICES[name].get("networks", [])} == {"poller"}
+    assert "ports" not in poller
 
 
 def test_only_those_who_need_the_database_reach_it() -> None:

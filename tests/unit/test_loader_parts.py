@@ -13,15 +13,28 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from fakes.line import file_ref, problem
 from loader import header, sqlstate, tasks
 from loader.app import build_app
-from loader.ledger import watermark
+from loader.ledger import Outcome, watermark
 from loader.settings import LoaderSettings
 from loader.source import CHUNK, Source
 from loader.staging import without_end_marker
-from shared.contract import Decrypted, DecryptedParcel, FileRef, SettledParcel, Settlement, TaskName, Verdict
+from shared import protocol
+from shared.contract import (
+    PAYLOAD_VERSION,
+    Decrypted,
+    DecryptedParcel,
+    FileRef,
+    SettledParcel,
+    Settlement,
+    TaskName,
+    UnknownPayloadError,
+    Verdict,
+)
 from shared.datasets import Dataset
 from shared.errors import ErrorCode, Rejected, Retryable
+from shared.protocol import FileStatus
 
 PLAIN = Dataset(name="x")
 
@@ -194,6 +207,22 @@ def test_the_task_settles_every_file_of_a_parcel_in_order() -> None:
     parcel = DecryptedParcel(parcel_id="p", items=tuple(Decrypted(file=file) for file in files))
     settled = SettledParcel.read(tasks.load(FakeLoader(), parcel.dump()))  # type: ignore[arg-type]
     assert (settled.parcel_id, [s.message_id for s in settled.settlements]) == ("p", ["m0", "m1", "m2"])
+
+
+def test_a_newer_payload_is_not_guessed_at() -> None:
+    """Its errback hands the message back to SQS."""
+    with pytest.raises(UnknownPayloadError):
+        tasks.load(FakeLoader(), DecryptedParcel(parcel_id="p", items=()).dump() | {"v": PAYLOAD_VERSION + 1})  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("decrypted", [True, False])
+@pytest.mark.parametrize("status", FileStatus)
+def test_a_settlement_tells_whether_the_file_was_decrypted_for_it(status: FileStatus, decrypted: bool) -> None:
+    """The ledger may know the fate of a file that could not be downloaded."""
+    item = Decrypted(file=file_ref(), problem=None if decrypted else problem())
+    made = Outcome(status).settlement(item)
+    assert (made.status, made.verdict, made.decrypted) == (status, protocol.verdict(status), decrypted)
+    assert (made.message_id, made.file_id) == (item.file.message_id, item.file.file_id)
 
 
 @pytest.fixture

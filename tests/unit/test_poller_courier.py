@@ -549,6 +549,23 @@ def test_in_an_outage_one_message_at_a_time_is_tried(world: World) -> None:
     assert world.courier.is_paused
 
 
+@pytest.mark.parametrize("dependency", [Dependency.STORAGE, Dependency.SPOOL])
+@pytest.mark.parametrize(("decrypted", "over"), [(False, False), (True, True), (None, True)])
+def test_a_file_that_the_ledger_knew_does_not_end_an_outage_of_what_it_did_not_need(
+    world: World, dependency: Dependency, decrypted: bool | None, over: bool
+) -> None:
+    """A repeated message of a file loaded long ago is done, though it could not be downloaded. None: an older loader says so."""
+    world.send_files(3)
+    world.courier.receive()
+    known, *others = world.pipeline.files
+    for file in others:
+        world.courier.settle(SettledParcel(parcel_id="p", settlements=(_fate(file, CODES[dependency]),)))
+    assert world.courier.is_paused
+    done = settled((known,)).settlements[0].model_copy(update={"decrypted": decrypted})
+    world.courier.settle(SettledParcel(parcel_id="p", settlements=(done,)))
+    assert world.courier.is_paused is not over
+
+
 def test_one_failure_is_no_outage(world: World) -> None:
     world.send_files(2)
     world.courier.receive()

@@ -3,8 +3,8 @@ import threading
 import pytest
 
 from fakes.clock import Clock
-from fakes.line import file_ref, message, settlement
-from poller.in_flight import Finished, InFlight
+from fakes.line import file_ref, message, problem, settlement
+from poller.in_flight import Finished, Held, InFlight
 from shared import protocol
 from shared.contract import FileRef, Verdict
 from shared.protocol import LONGEST_HOLD_S, LONGEST_RETRY_S, Happening
@@ -356,3 +356,67 @@ def test_threads_lose_and_double_nothing(in_flight: InFlight) -> None:
         thread.join(timeout=60)
     assert sorted(finished) == sorted(files)
     assert len(in_flight) == 0
+
+
+# Chains that take long
+
+
+def test_a_chain_takes_long_from_the_middle_of_its_allowance_on(clock: Clock) -> None:
+    in_flight = InFlight(clock, DEADLINE, 10_000_000_000)
+    hold(in_flight, "large", 2_000_000_000)
+    hold(in_flight, "small", 1)
+    for held in in_flight.take_due():
+        held.parcel_id = f"chain of {held.message.message_id}"
+    assert in_flight.slow_chains() == {}
+    clock.advance(DEADLINE / 2 + 1)
+    assert in_flight.slow_chains() == {"chain of small": False}
+    clock.advance(DEADLINE / 2 + 200)
+    assert in_flight.slow_chains() == {"chain of large": False, "chain of small": True}
+
+
+def test_only_what_is_overdue_and_hopeless_is_to_be_rejected_and_only_once(in_flight: InFlight, clock: Clock) -> None:
+    asked: list[tuple[str, float, bool]] = []
+
+    def is_hopeless(held: Held, allowed: float, others_went_through: bool) -> bool:
+        asked.append((held.message.message_id, round(allowed), others_went_through))
+        return held.message.message_id == "sick"
+
+    well = hold(in_flight, "well")
+    for name in ("sick", "unlucky"):
+        hold(in_flight, name)
+    due(in_flight)
+    assert in_flight.reject_overdue(problem(), is_hopeless) == []
+    in_flight.settle(settlement(well))
+    clock.advance(DEADLINE + 1)
+    hold(in_flight, "late")
+    due(in_flight)
+    clock.advance(DEADLINE / 2)
+    assert [held.message.message_id for held in in_flight.reject_overdue(problem(), is_hopeless)] == ["sick"]
+    assert asked == [("sick", DEADLINE, True), ("unlucky", DEADLINE, True)]
+    assert ids(in_flight.drop_overdue(Happening.SILENT)) == ["unlucky"]
+    [again] = in_flight.take_due()
+    assert (again.message.message_id, again.problem) == ("sick", problem())
+    clock.advance(DEADLINE + 1)
+    assert in_flight.reject_overdue(problem(), lambda *_: True) != [again]
+    assert "sick" in ids(in_flight.drop_overdue(Happening.SILENT))
+
+
+def test_what_went_through_before_a_chain_was_submitted_is_of_no_account(in_flight: InFlight, clock: Clock) -> None:
+    before = hold(in_flight, "before")
+    due(in_flight)
+    in_flight.settle(settlement(before))
+    hold(in_flight, "sick")
+    due(in_flight)
+    clock.advance(DEADLINE + 1)
+    assert in_flight.reject_overdue(problem(), lambda _held, _allowed, others_went_through: others_went_through) == []
+    assert len(in_flight.reject_overdue(problem(), lambda _held, _allowed, others_went_through: not others_went_through)) == 1
+
+
+def test_a_failure_of_a_chain_past_its_deadline_is_judged_as_its_silence(in_flight: InFlight, clock: Clock) -> None:
+    """The worker kills its process at the very same deadline, and says so by the errback."""
+    hold(in_flight, "a")
+    [held] = in_flight.take_due()
+    held.parcel_id = "chain"
+    clock.advance(DEADLINE + 1)
+    assert in_flight.drop_parcel("chain") == []
+    assert ids(in_flight.drop_overdue(Happening.SILENT)) == ["a"]

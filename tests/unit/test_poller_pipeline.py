@@ -8,11 +8,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from kombu.transport.memory import Channel
 
-from fakes.line import file_ref, held, message
+from fakes.line import file_ref, held, message, problem
 from poller.in_flight import Held
-from poller.pipeline import BROKER_ERRORS, LONGEST_LABEL, Pipeline, parcels
+from poller.pipeline import BROKER_ERRORS, LONGEST_LABEL, Pipeline, parcels, task_id
 from shared import celery_app
-from shared.contract import Parcel, QueueName, TaskName
+from shared.contract import Decrypted, DecryptedParcel, Parcel, QueueName, TaskName
 from shared.settings import CommonSettings
 
 MAX_FILES = 4
@@ -126,6 +126,40 @@ def test_a_parcel_enters_the_line_as_a_chain(app: Celery, published: Callable[[s
     chain = [(link["task"], link["options"]["queue"]) for link in sent["embed"]["chain"]]
     assert chain == [(TaskName.SETTLE, "settle.p1"), (TaskName.LOAD, "load")]
     assert all(link["args"] == [] and not link["immutable"] for link in sent["embed"]["chain"])
+
+
+def test_what_is_to_be_rejected_goes_straight_to_the_loader(app: Celery, published: Callable[[str], dict[str, Any] | None]) -> None:
+    each = held("a", 10, 20)
+    each.problem = problem()
+    parcel_id = Pipeline(app, "p1").submit([each])
+    assert published("decrypt") is None
+    sent = published("load")
+    assert sent is not None
+    assert sent["headers"]["task"] == TaskName.LOAD
+    [argument] = sent["args"]
+    assert DecryptedParcel.read(argument) == DecryptedParcel(
+        parcel_id=parcel_id, items=tuple(Decrypted(file=file, problem=problem()) for file in each.files)
+    )
+    assert [(link["task"], link["options"]["queue"]) for link in sent["embed"]["chain"]] == [(TaskName.SETTLE, "settle.p1")]
+    [errback] = sent["embed"]["errbacks"]
+    assert errback["args"] == [parcel_id]
+
+
+def test_what_is_to_be_rejected_travels_alone() -> None:
+    sick = held("sick")
+    sick.problem = problem()
+    assert group(held("a"), sick, held("b")) == [["sick"], ["a", "b"]]
+
+
+def test_every_link_is_called_so_that_the_workers_can_be_asked_for_it(
+    app: Celery, published: Callable[[str], dict[str, Any] | None]
+) -> None:
+    parcel_id = Pipeline(app, "p1").submit([held("a")])
+    sent = published("decrypt")
+    assert sent is not None
+    ids = [sent["headers"]["id"], *(link["options"]["task_id"] for link in reversed(sent["embed"]["chain"]))]
+    assert ids == [task_id(parcel_id, task) for task in (TaskName.DECRYPT, TaskName.LOAD, TaskName.SETTLE)]
+    assert len(set(ids)) == 3
 
 
 def test_every_link_has_an_errback_that_names_the_parcel(app: Celery, published: Callable[[str], dict[str, Any] | None]) -> None:

@@ -25,7 +25,7 @@ from poller.settings import PollerSettings
 from poller.sqs import SQS_ERRORS, IngestQueue
 from poller.threads import Rounds
 from shared import celery_app, health, protocol
-from shared.contract import FileRef, QueueName, TaskName, Verdict
+from shared.contract import PAYLOAD_VERSION, FileRef, QueueName, TaskName, Verdict
 from shared.protocol import Dependency
 
 QUEUE = "https://sqs.invalid/ingest"
@@ -164,7 +164,21 @@ def test_a_settlement_that_arrives_through_celery_deletes_the_message(celery_pol
     assert celery_poller.sqs.bodies(QUEUE) == []
 
 
-def test_a_failed_chain_that_arrives_through_celery_is_given_back(celery_poller: Running) -> None:
+def errback_arrives(poller: Running, _file: FileRef, parcel_id: str) -> None:
+    poller.app.send_task(str(TaskName.SETTLE_FAILED), args=[parcel_id], queue="settle.p1")
+
+
+def newer_settlement_arrives(poller: Running, file: FileRef, parcel_id: str) -> None:
+    """With the errback that the pipeline puts on every link."""
+    errback = poller.app.signature(str(TaskName.SETTLE_FAILED), args=[parcel_id], immutable=True, queue="settle.p1")
+    newer = settled((file,)).dump() | {"v": PAYLOAD_VERSION + 1}
+    poller.app.send_task(str(TaskName.SETTLE), args=[newer], queue="settle.p1", link_error=errback)
+
+
+@pytest.mark.parametrize("arrives", [errback_arrives, newer_settlement_arrives])
+def test_a_failed_chain_that_arrives_through_celery_is_given_back(
+    celery_poller: Running, arrives: Callable[[Running, FileRef, str], None]
+) -> None:
     pause = protocol.back_pause(1, celery_poller.settings.visibility_timeout)
     handed_back = threading.Event()
     change: Callable[..., dict[str, Any]] = celery_poller.sqs.change_message_visibility_batch
@@ -179,13 +193,13 @@ def test_a_failed_chain_that_arrives_through_celery_is_given_back(celery_poller:
     celery_poller.send(1)
     celery_poller.start()
     [file] = celery_poller.pipeline.wait_for(1)
-    parcel_id = celery_poller.pipeline.chain_of[file.message_id]
-    celery_poller.app.send_task(str(TaskName.SETTLE_FAILED), args=[parcel_id], queue="settle.p1")
+    arrives(celery_poller, file, celery_poller.pipeline.chain_of[file.message_id])
     assert handed_back.wait(PATIENCE_S)
     celery_poller.clock.advance(pause)
     again = celery_poller.pipeline.wait_for(2)
     assert [each.attempt for each in again] == [1, 2]
     assert celery_poller.stop() is True
+    assert celery_poller.sqs.bodies(DLQ) == []
 
 
 def test_a_stop_lets_held_files_finish(poller: Running) -> None:

@@ -74,6 +74,13 @@ def test_a_settlement_with_a_code_from_a_newer_service_is_still_read() -> None:
     assert Settlement.read(json.loads(json.dumps(read.dump()))) == read
 
 
+def test_a_settlement_of_an_older_loader_says_nothing_of_decryption() -> None:
+    data = settlement(FILE).model_copy(update={"decrypted": True}).dump()
+    assert Settlement.read(data).decrypted is True
+    del data["decrypted"]
+    assert Settlement.read(data).decrypted is None
+
+
 def test_a_problem_with_a_code_from_a_newer_service_travels_on() -> None:
     read = Problem.read(problem().dump() | {"error_code": "invented_later"})
     assert read.error_code == "invented_later"

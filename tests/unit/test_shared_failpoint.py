@@ -134,7 +134,7 @@ def test_a_delay(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("spec", "said"),
     [
-        ("loader.nowhere=kill", "'loader.nowhere' is no failpoint, they are: decryptor.taken, "),
+        ("loader.nowhere=kill", "'loader.nowhere' is no failpoint, they are: poller.received, "),
         ("loader.merged", "'loader.merged' is not POINT"),
         ("loader.merged=explode", "is not POINT"),
         ("loader.merged=sleep", "is not POINT"),

@@ -148,6 +148,20 @@ def test_what_people_read_names_the_bounds() -> None:
     assert f" {protocol.LONGEST_HOLD_S / 3600} h" in Happening.HELD_TOO_LONG
 
 
+@pytest.mark.parametrize(
+    ("in_hand", "files", "others", "stall"),
+    [(200, 1, True, True), (600, 1, True, True), (199, 1, True, False), (0, 1, True, False), (600, 2, True, False), (600, 1, False, False)],
+)
+def test_a_silent_chain_is_held_against_its_file_only_if_nothing_else_explains_it(
+    in_hand: float, files: int, others: bool, stall: bool
+) -> None:
+    assert protocol.is_stall(in_hand, 600, files=files, others_went_through=others) is stall
+
+
+def test_a_stall_can_be_seen() -> None:
+    assert protocol.LOOK_AFTER + protocol.LONG_IN_HAND < 1
+
+
 # Pauses and deadlines
 
 
@@ -184,6 +198,10 @@ def test_a_breaker_opens_at_so_many_failures_in_a_row_and_closes_at_the_first_su
     assert breaker.failed(112.0) is (enough == 1)
 
 
+ALL = {Dependency.DATABASE, Dependency.STORAGE, Dependency.SPOOL, Dependency.WORKERS}
+LEDGER = {Dependency.DATABASE, Dependency.WORKERS}
+
+
 def test_a_success_between_two_failures_makes_them_no_outage() -> None:
     breaker = Breaker.of(Dependency.DATABASE)
     for moment in (1.0, 3.0, 5.0):
@@ -192,12 +210,20 @@ def test_a_success_between_two_failures_makes_them_no_outage() -> None:
 
 
 @pytest.mark.parametrize(
-    ("verdict", "dependencies"),
+    ("verdict", "decrypted", "dependencies"),
     [
-        (Verdict.DONE, {Dependency.DATABASE, Dependency.STORAGE, Dependency.SPOOL, Dependency.WORKERS}),
-        (Verdict.REJECTED, {Dependency.DATABASE, Dependency.WORKERS}),
-        (Verdict.RETRY, {Dependency.WORKERS}),
+        (Verdict.DONE, True, ALL),
+        (Verdict.DONE, False, LEDGER),
+        (Verdict.DONE, None, ALL),
+        (Verdict.REJECTED, True, ALL),
+        (Verdict.REJECTED, False, LEDGER),
+        (Verdict.REJECTED, None, LEDGER),
+        (Verdict.RETRY, True, {Dependency.WORKERS}),
+        (Verdict.RETRY, False, {Dependency.WORKERS}),
+        (Verdict.RETRY, None, {Dependency.WORKERS}),
     ],
 )
-def test_an_outcome_proves_what_it_needed(verdict: Verdict, dependencies: set[Dependency]) -> None:
-    assert protocol.proven(settlement(file_ref(), verdict)) == dependencies
+def test_an_outcome_proves_what_it_needed(verdict: Verdict, decrypted: bool | None, dependencies: set[Dependency]) -> None:
+    """None: from a loader that does not say yet."""
+    said = settlement(file_ref(), verdict).model_copy(update={"decrypted": decrypted})
+    assert protocol.proven(said) == dependencies

@@ -192,7 +192,7 @@ def test_the_ingest_queue_polls_long_hides_briefly_and_redrives(resources: dict[
     assert queue["ReceiveMessageWaitTimeSeconds"] == 20
     assert queue["RedrivePolicy"] == {"deadLetterTargetArn": {"Fn::GetAtt": "IngestDlq.Arn"}, "maxReceiveCount": {"Ref": "MaxReceiveCount"}}
     assert queue["VisibilityTimeout"] == {"Ref": "VisibilityTimeoutSeconds"}
-    assert template["Parameters"]["MaxReceiveCount"]["Default"] == 5
+    assert template["Parameters"]["MaxReceiveCount"]["Default"] == 10
     assert template["Parameters"]["VisibilityTimeoutSeconds"]["Default"] == 120
 
 

@@ -10,7 +10,6 @@ from redis import Redis
 
 from shared.settings import CommonSettings
 
-CONNECT_TIMEOUT_S = 5
 RECONNECT_PAUSES_S = {"interval_start": 1, "interval_step": 1, "interval_max": 5}
 """Recovery is promised within 10 s of an outage's end, however long it was: kombu's own pauses grow to 30 s."""
 
@@ -43,6 +42,5 @@ def tls(settings: CommonSettings) -> dict[str, Any]:
 
 def client(settings: CommonSettings) -> Redis:
     """A client whose every call ends soon, for looking whether Redis is there. It connects with its first call."""
-    return Redis.from_url(
-        settings.redis_url.get_secret_value(), socket_timeout=CONNECT_TIMEOUT_S, socket_connect_timeout=CONNECT_TIMEOUT_S, **tls(settings)
-    )
+    soon = settings.redis_connect_timeout
+    return Redis.from_url(settings.redis_url.get_secret_value(), socket_timeout=soon, socket_connect_timeout=soon, **tls(settings))

@@ -3,6 +3,7 @@
 from typing import Any
 
 from celery import Celery, signals
+from celery.worker import WorkController
 from celery.worker.control import Panel
 from kombu import Queue
 
@@ -11,8 +12,6 @@ from shared.contract import QueueName
 from shared.lease import Lease
 from shared.settings import CommonSettings, WorkerSettings
 
-SOCKET_TIMEOUT_S = 30
-"""Without a socket timeout a publish to a Redis that stopped answering hangs for ever."""
 SOFT_SHUTDOWN_S = 30
 
 CHILD_LOSSES = 2
@@ -45,7 +44,7 @@ def build(role: str, settings: CommonSettings, *, queue: str | None = None, time
     app.conf.update(
         broker_url=settings.redis_url.get_secret_value(),
         broker_use_ssl=broker.tls(settings) or None,
-        broker_transport_options=_transport(role, settings.broker_visibility_timeout),
+        broker_transport_options=_transport(role, settings),
         broker_connection_retry_on_startup=True,
         broker_connection_max_retries=None,
         task_queues=[Queue(queue or str(role))],
@@ -77,17 +76,18 @@ def build(role: str, settings: CommonSettings, *, queue: str | None = None, time
     return app
 
 
-def _transport(role: str, visibility_timeout: int) -> dict[str, Any]:
+def _transport(role: str, settings: CommonSettings) -> dict[str, Any]:
     return {
-        "visibility_timeout": visibility_timeout,
+        "visibility_timeout": settings.broker_visibility_timeout,
         "unacked_key": f"unacked.{role}",
         "unacked_index_key": f"unacked.{role}.index",
         "unacked_mutex_key": f"unacked.{role}.mutex",
         # Sweep for a dead worker's tasks every 10 s.
         "unacked_restore_interval": 10,
         "unacked_restore_throttle": 1,
-        "socket_connect_timeout": broker.CONNECT_TIMEOUT_S,
-        "socket_timeout": SOCKET_TIMEOUT_S,
+        "socket_connect_timeout": settings.redis_connect_timeout,
+        # Without it, a publish to a Redis that stopped answering hangs for ever.
+        "socket_timeout": settings.redis_silence,
         "socket_keepalive": True,
         "health_check_interval": 25,
     }
@@ -100,11 +100,21 @@ def _touch_health(settings: CommonSettings) -> None:
     signals.heartbeat_sent.connect(beat, weak=False)
 
 
-def run_worker(app: Celery, name: str, settings: WorkerSettings) -> None:
+def run_worker(app: Celery, name: str, settings: WorkerSettings) -> int:
     """Run a prefork worker in this very process until it is told to stop.
 
     On SIGTERM (see `shared.__init__`) running tasks get `SOFT_SHUTDOWN_S` to finish, what remains goes back to Redis at once.
+
+    Returns:
+        0 after a stop that was asked for. 1 after an "Unrecoverable error" of Celery's, as when its processes could not be started:
+        it logs it, and returns as if all were well.
     """
+    started: list[WorkController] = []
+
+    def note(sender: WorkController, **_: Any) -> None:
+        started.append(sender)
+
+    signals.worker_init.connect(note, weak=False)
     app.worker_main(
         [
             "--quiet",
@@ -117,3 +127,5 @@ def run_worker(app: Celery, name: str, settings: WorkerSettings) -> None:
             "--without-mingle",
         ]
     )
+    # Celery's own exit code gets lost on the way. None: it was told to stop.
+    return (started[-1].exitcode or 0) if started else 1

@@ -167,6 +167,9 @@ class Settlement(Payload):
     error_code: str | None = None
     """As in `Problem`."""
     error: str | None = None
+    decrypted: bool | None = None
+    """Whether it was decrypted for this outcome, so that S3 and the spool were there; the ledger may know a fate without. None: an older
+    loader does not say."""
 
 
 class SettledParcel(Payload):

@@ -36,8 +36,17 @@ FOLDER = "HIKYAKU_FAILPOINTS_DIR"
 
 
 class Point(StrEnum):
-    """Every place, in the order in which a file passes them: before and after each step that anybody else can see."""
+    """Every place, in the order in which a file passes them: before and after each step that anybody else can see.
 
+    The poller's go by messages: one passes with the key of its first file, each of those that a call to SQS or Redis carried.
+    """
+
+    POLLER_RECEIVED = "poller.received"
+    """SQS has handed it out, nobody holds it."""
+    POLLER_HELD = "poller.held"
+    """It is held, its chain is not submitted."""
+    POLLER_SUBMITTED = "poller.submitted"
+    """Redis has its chain."""
     DECRYPTOR_TAKEN = "decryptor.taken"
     """The task has the file, nothing is done."""
     DECRYPTOR_DOWNLOADING = "decryptor.downloading"
@@ -66,6 +75,16 @@ class Point(StrEnum):
     """The spool has forgotten it."""
     LOADER_RETURNING = "loader.returning"
     """Its parcel is done, the settle task is not submitted."""
+    POLLER_SETTLED = "poller.settled"
+    """The fate of all its files is noted, SQS does not know."""
+    POLLER_LETTER_SENT = "poller.letter_sent"
+    """The dead-letter queue has its copy, the ingest queue still has it."""
+    POLLER_DELETED = "poller.deleted"
+    """SQS has forgotten it."""
+    POLLER_EXTENDED = "poller.extended"
+    """A heartbeat has extended it."""
+    POLLER_HANDED_BACK = "poller.handed_back"
+    """SQS will hand it out again."""
 
 
 class FailpointError(Exception):

@@ -1,7 +1,8 @@
 """Liveness as a file that a working process touches: cheap to write, cheap to check.
 
 `python -m shared.health [--max-age SECONDS]` exits 0 while the file named by HIKYAKU_HEALTH_FILE is fresh, 1 when it is not:
-a process that hangs turns unhealthy. (`celery inspect ping` would cost 0.4 s and 54 MB a call.)
+a process that hangs turns unhealthy. (`celery inspect ping` would cost 0.4 s and 54 MB a call.) It prints how old the file is and what
+stands in it: the poller writes there what is away.
 """
 
 import argparse
@@ -36,7 +37,20 @@ def main() -> int:
     if not path:
         sys.stderr.write("HIKYAKU_HEALTH_FILE is not set\n")
         return 2
-    return 0 if age(Path(path), time.time()) <= max_age else 1
+    seconds = age(Path(path), time.time())
+    sys.stdout.write(_told(Path(path), seconds))
+    return 0 if seconds <= max_age else 1
+
+
+def _told(path: Path, seconds: float) -> str:
+    """One line for a person."""
+    if seconds == float("inf"):
+        return f"no sign of life yet: there is no {path}\n"
+    try:
+        said = path.read_text(encoding="utf-8", errors="replace").strip()
+    except OSError as error:
+        said = f"{path}: {error.strerror}"
+    return f"last sign of life {seconds:.0f} s ago{': ' if said else ''}{said}\n"
 
 
 if __name__ == "__main__":

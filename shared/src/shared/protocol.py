@@ -107,6 +107,7 @@ class Happening(StrEnum):
     BROKER_AWAY = "Redis did not take its chain"
     BROKER_FORGOT = "Redis lost its memory"
     SILENT = "its chain passed the deadline, and the workers answer"
+    STALLED = "its chain passed the deadline for the third time in a worker's hands, while other files went through"
     WORKERS_AWAY = "its chain passed the deadline, and no decryptor or no loader answers"
     HELD_TOO_LONG = "it was held for 11.5 h, nearly what SQS allows"
     REFUSED = "SQS refuses its receipt handle"
@@ -151,6 +152,8 @@ DECISIONS: Mapping[Happening, Decision] = MappingProxyType(
         Happening.BROKER_AWAY: _HOLD,
         Happening.BROKER_FORGOT: _HOLD,
         Happening.SILENT: _EXPIRE,
+        # Tried no more: the loader is asked to reject it, unless it was loaded after all.
+        Happening.STALLED: _HOLD,
         Happening.WORKERS_AWAY: _EXPIRE,
         Happening.HELD_TOO_LONG: _EXPIRE,
         Happening.REFUSED: Decision(MessageState.EXPIRED, Telling.FORGET),
@@ -170,6 +173,29 @@ def failure(error_code: str | None, own_failures: int) -> Happening:
     if error_code in {ErrorCode.INTERNAL_ERROR, ErrorCode.CRASHED}:
         return Happening.BROKEN
     return Happening.OWN_TROUBLE if own_failures >= MOST_OWN_FAILURES else Happening.FAILED
+
+
+STALLS = 3
+"""Chains of a message that stalled, before it is rejected."""
+LOOK_AFTER = 1 / 2
+"""From this part of its allowance on, a chain takes long: the workers are asked whether they have it."""
+LONG_IN_HAND = 1 / 3
+"""What part of its allowance a worker must have had a chain, up to its deadline, for it to be a stall."""
+
+
+def is_stall(in_hand: float, allowed: float, *, files: int, others_went_through: bool) -> bool:
+    """Whether a silent chain is held against its file.
+
+    Not if it waited in line or was lost: then nobody has it. Not if the world was slow: then nothing else went through either. Not if
+    its message announces several files: nobody knows which it is.
+
+    Args:
+        in_hand: seconds for which one run of a worker has been seen to have it, up to now.
+        allowed: its allowance, seconds.
+        files: of its message.
+        others_went_through: whether another file was done since it was submitted.
+    """
+    return files == 1 and others_went_through and in_hand >= LONG_IN_HAND * allowed
 
 
 # Pauses and deadlines
@@ -248,12 +274,15 @@ IN_A_ROW = 2
 
 
 def proven(settlement: Settlement) -> frozenset[Dependency]:
-    """What must have been there for this outcome. The ledger's row of a rejection is committed, but S3 may not have been asked."""
-    return {
-        Verdict.DONE: PROBED | {Dependency.WORKERS},
-        Verdict.REJECTED: frozenset({Dependency.DATABASE, Dependency.WORKERS}),
-        Verdict.RETRY: frozenset({Dependency.WORKERS}),
-    }[settlement.verdict]
+    """What must have been there for this outcome.
+
+    Of a final one the ledger's row is committed. S3 may not have been asked: the ledger knew the file already, or the decryptor saw
+    enough without. An older loader, which does not say, is taken to have decrypted what is done.
+    """
+    if settlement.verdict is Verdict.RETRY:
+        return frozenset({Dependency.WORKERS})
+    decrypted = settlement.verdict is Verdict.DONE if settlement.decrypted is None else settlement.decrypted
+    return frozenset({Dependency.WORKERS}) | (PROBED if decrypted else {Dependency.DATABASE})
 
 
 @dataclass(slots=True)

@@ -29,6 +29,8 @@ from shared import settings_file
 PREFIX = "HIKYAKU_"
 SETTINGS_FILE = f"{PREFIX}SETTINGS"
 NOT_SET = "is not set"
+LONGEST_SILENCE_S = 30
+"""For which Redis may be silent, unless a visibility timeout asks for less."""
 HINT_FILES = "A missing secret: `docker compose run --rm setup` makes it; without compose, docs/install.md tells what it holds."
 HINT_VALUES = "What is not set goes into .env (compose), the environment, or the file that HIKYAKU_SETTINGS names: docs/install.md."
 
@@ -88,6 +90,27 @@ class CommonSettings(BaseSettings):
     """Touched while the process is alive; `python -m shared.health` tells whether it is fresh."""
     broker_visibility_timeout: int = Field(default=60, ge=10)
     """Seconds after which Redis hands a dead worker's task to another. A live worker renews its own, see `shared.lease`."""
+    redis_connect_timeout: int = Field(default=5, ge=1)
+    """Seconds until a connection to Redis must stand. The poller's look whether Redis is there takes its answer for late after as many."""
+    redis_socket_timeout: int | None = Field(default=None, ge=2)
+    """Seconds for which Redis may be silent when it is told something; unless given, what `redis_silence` says."""
+
+    @property
+    def redis_silence(self) -> int:
+        """`redis_socket_timeout`, or else 30 s, but no more than half the time after which a task goes to another worker."""
+        return self.redis_socket_timeout or max(min(LONGEST_SILENCE_S, self.broker_visibility_timeout // 2), 2)
+
+    @field_validator("redis_socket_timeout")
+    @classmethod
+    def _redis_is_given_up_in_time(cls, silence: int | None, info: ValidationInfo) -> int | None:
+        connect, lease = info.data.get("redis_connect_timeout"), info.data.get("broker_visibility_timeout")
+        # A value that is wrong is a problem of its own.
+        if connect and lease and connect + (silence or 0) > lease:
+            raise ValueError(
+                f"together with HIKYAKU_REDIS_CONNECT_TIMEOUT ({connect} s) is longer than HIKYAKU_BROKER_VISIBILITY_TIMEOUT ({lease} s): "
+                "while a worker waits for Redis, its tasks would go to another"
+            )
+        return silence
 
     @field_validator("redis_ca")
     @classmethod

@@ -2,6 +2,7 @@
 
 import os
 import resource
+import sys
 
 from decryptor.app import build_app
 from decryptor.settings import DecryptorSettings
@@ -11,8 +12,8 @@ from shared.settings import load
 OWNER_ONLY = 0o077
 
 
-def main() -> None:
-    """Run the worker; exits with 2 for wrong settings."""
+def main() -> int:
+    """Run the worker until it is told to stop: 0. 1 when Celery gave up, 2 for wrong settings."""
     os.umask(OWNER_ONLY)
     # A core dump would leave keys and plaintext on a disk.
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
@@ -20,8 +21,8 @@ def main() -> None:
     logging.configure("decryptor", settings.instance, settings.log_format, settings.log_level)
     failpoint.arm(os.environ)
     app = build_app(settings)
-    celery_app.run_worker(app, "decryptor", settings)
+    return celery_app.run_worker(app, "decryptor", settings)
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -12,14 +12,13 @@ from shared.settings import load
 
 
 def main() -> int:
-    """Run until told to stop."""
+    """Run until told to stop: 0. 1 when Celery gave up, 2 for wrong settings."""
     # A core dump would put row data on a disk.
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     settings = load(LoaderSettings)
     logging.configure("loader", settings.instance, settings.log_format, settings.log_level)
     failpoint.arm(os.environ)
-    run_worker(build_app(settings), "loader", settings)
-    return 0
+    return run_worker(build_app(settings), "loader", settings)
 
 
 if __name__ == "__main__":

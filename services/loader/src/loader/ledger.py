@@ -10,7 +10,7 @@ import psycopg
 from loader import statements
 from loader.relation import Relation
 from shared import keys, protocol
-from shared.contract import Decrypted, FileRef, Settlement
+from shared.contract import Decrypted, Settlement
 from shared.datasets import Dataset, Datasets, Mode, OnDuplicateContent
 from shared.errors import CourierError, ErrorCode, Rejected, Retryable
 from shared.protocol import FILE_MOVES, FileStatus
@@ -37,15 +37,16 @@ class Outcome:
         """What an expected failure makes of the file."""
         return cls(FileStatus.REJECTED if isinstance(error, Rejected) else FileStatus.FAILED, error.error_code, error.message)
 
-    def settlement(self, file: FileRef) -> Settlement:
+    def settlement(self, item: Decrypted) -> Settlement:
         """The same, for the poller."""
         return Settlement(
-            message_id=file.message_id,
-            file_id=file.file_id,
+            message_id=item.file.message_id,
+            file_id=item.file.file_id,
             verdict=protocol.verdict(self.status),
             status=self.status,
             error_code=self.error_code,
             error=self.error,
+            decrypted=item.problem is None,
         )
 
 

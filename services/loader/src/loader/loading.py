@@ -61,7 +61,7 @@ class Loader:
         spool.published(self._spool_dir, item.file.file_id).unlink(missing_ok=True)
         failpoint(Point.LOADER_SPOOL_REMOVED, item.file.key)
         _log(job, outcome, time.monotonic() - started)
-        return outcome.settlement(item.file)
+        return outcome.settlement(item)
 
     def _give_up_silent_database(self) -> None:
         """End whatever waits for a database that answers nobody any more: its own limits don't work either, while it is stopped.

@@ -29,7 +29,9 @@ def bootstrap(settings: PollerSettings) -> Poller:
     receiver = sqs.connect(settings, wait=settings.receive_wait)
     queue = sqs.IngestQueue(sqs.connect(settings), settings.queue_url, settings.dlq_url, settings.visibility_timeout, receiver)
     pipeline, workers = Pipeline(app, settings.instance), Workers(app)
-    courier = Courier(settings, queue, pipeline, broker.client(settings), time.monotonic, workers_answer=workers.answer)
+    courier = Courier(
+        settings, queue, pipeline, broker.client(settings), time.monotonic, workers_answer=workers.answer, hands=workers.hands
+    )
     _register(app, courier)
     return Poller(app, courier)
 

@@ -10,16 +10,19 @@ from redis.exceptions import RedisError
 
 from poller.events import Created, Ignored, InvalidEventError, parse
 from poller.in_flight import Finished, Held, InFlight
+from poller.metrics import Metrics
 from poller.outages import Outages
 from poller.outbox import Outbox
 from poller.pipeline import BROKER_ERRORS, Pipeline, parcels
 from poller.settings import PollerSettings
 from poller.sqs import SQS_ERRORS, IngestQueue, Message
+from poller.stalls import PROBLEM, Hands, Stalls
 from shared import protocol
 from shared.contract import FileRef, SettledParcel, Settlement, Verdict, settle_queue
 from shared.errors import ErrorCode
+from shared.failpoint import Point, failpoint
 from shared.logging import get_logger
-from shared.protocol import Dependency, Happening
+from shared.protocol import DECISIONS, Dependency, Happening, Telling
 
 HEARTBEATS_PER_TIMEOUT = 3
 
@@ -34,6 +37,7 @@ class Courier:
         broker: to look whether Redis is there.
         clock: seconds, monotonic.
         workers_answer: whether anybody is there to work; asked when a chain is overdue.
+        hands: which of the chains that take long a worker is busy with.
         chance: a number from 0 to 1, another each time.
     """
 
@@ -46,6 +50,7 @@ class Courier:
         clock: Callable[[], float],
         *,
         workers_answer: Callable[[], bool] = lambda: True,
+        hands: Hands = lambda _: {},
         chance: Callable[[], float] = random.random,
     ) -> None:
         self._settings = settings
@@ -54,12 +59,14 @@ class Courier:
         self._broker = broker
         self._clock = clock
         self._workers_answer = workers_answer
+        self._stalls = Stalls(clock, settings.task_deadline, hands)
         self._outbox = Outbox(queue, settings.visibility_timeout)
         self._next_heartbeat = 0.0
         self._epoch_known = False
         self._witness_at = protocol.NEVER
         self.in_flight = InFlight(clock, settings.task_deadline, settings.max_in_flight_bytes)
         self.outages = Outages(clock, chance, lambda: len(self.in_flight))
+        self.metrics = Metrics(clock, self.in_flight.receipts, self.outages)
         self.broker_up = threading.Event()
         self.wake = threading.Event()
         """Set when the keeper has something to do at once."""
@@ -93,6 +100,7 @@ class Courier:
             raise
         self.outages.worked(Dependency.QUEUE)
         self._witness_at = self._clock()
+        self.metrics.received(len(messages))
         for message in messages:
             self._accept(message)
         if messages:
@@ -119,8 +127,12 @@ class Courier:
             self._conclude(Finished(message, Happening.NOT_OURS))
             return
         files = tuple(_file_ref(created, message) for created in found)
+        failpoint(Point.POLLER_RECEIVED, files[0].key)
+        # First: once it is held, another thread may settle it.
+        self.metrics.held(message.message_id, files)
         if self.in_flight.hold(message, files):
             log.info("received", files=[file.file_id for file in files], keys=[file.key for file in files])
+            failpoint(Point.POLLER_HELD, files[0].key)
 
     # Submitting
 
@@ -140,6 +152,7 @@ class Courier:
         return self.in_flight.take_probe() if self.outages.probe_due() else []
 
     def _submit(self, group: list[Held]) -> bool:
+        self.metrics.submitted(group)
         log = get_logger().bind(action="submit", files=[file.file_id for held in group for file in held.unsettled])
         try:
             log.info("submitted", parcel=self._pipeline.submit(group))
@@ -147,6 +160,8 @@ class Courier:
             self.in_flight.postpone(held.message.message_id for held in group)
             self._broker_failed(error)
             return False
+        for held in group:
+            failpoint(Point.POLLER_SUBMITTED, held.key)
         return True
 
     # Settling: called by the Celery worker in this process
@@ -162,7 +177,9 @@ class Courier:
                 status=settlement.status,
                 error_code=settlement.error_code,
             )
+            self.metrics.settled(settlement)
             if finished := self.in_flight.settle(settlement):
+                failpoint(Point.POLLER_SETTLED, finished.key)
                 self._conclude(finished)
             self._learn(settlement)
 
@@ -193,6 +210,7 @@ class Courier:
     def _conclude(self, *finished: Finished) -> None:
         """Note what SQS is to be told of messages that are held no longer."""
         for each in finished:
+            self.metrics.let_go(each.message.message_id, DECISIONS[each.happening].telling)
             self._outbox.put(each)
         self.wake.set()
         self.room.set()
@@ -222,10 +240,14 @@ class Courier:
         if self._clock() < self._next_heartbeat:
             return
         self._expire(self.in_flight.drop_old())
-        receipts = self.in_flight.receipts()
+        keys, receipts = self.in_flight.keys(), self.in_flight.receipts()
         # What is finished and could not be deleted yet, too: received again, it would have cost one of its few receives.
         gone = self._queue.extend(self._outbox.receipts() | receipts)
+        for key in keys:
+            failpoint(Point.POLLER_EXTENDED, key)
         self.in_flight.drop_receipts((message_id, receipts[message_id]) for message_id in gone & receipts.keys())
+        for message_id in (gone & receipts.keys()) - self.in_flight.receipts().keys():
+            self.metrics.let_go(message_id, Telling.FORGET)
         self._next_heartbeat = self._clock() + self._settings.visibility_timeout / HEARTBEATS_PER_TIMEOUT
 
     def _check_broker(self) -> bool:
@@ -248,12 +270,13 @@ class Courier:
 
     def _check_workers(self) -> None:
         """Give up chains past their deadline. Does nobody answer, then every later one will be late too: receive no more until then."""
-        if self.outages.away(Dependency.WORKERS):
-            if not self.outages.probe_due():
-                return
-        elif not self.in_flight.has_overdue():
+        away = self.outages.away(Dependency.WORKERS)
+        if away and not self.outages.probe_due():
             return
         try:
+            self._stalls.watch(self.in_flight.slow_chains())
+            if not away and not self.in_flight.has_overdue():
+                return
             answered = self._workers_answer()
         except (*BROKER_ERRORS, RedisError) as error:
             self._broker_failed(error)
@@ -261,10 +284,17 @@ class Courier:
         if answered:
             # First: when they are just back, every deadline starts again.
             self._worked(Dependency.WORKERS)
+            self._reject_overdue()
             self._expire(self.in_flight.drop_overdue(Happening.SILENT))
         else:
             self.outages.failed(Dependency.WORKERS, "no decryptor or no loader answers")
             self._expire(self.in_flight.drop_overdue(Happening.WORKERS_AWAY))
+
+    def _reject_overdue(self) -> None:
+        """Have files rejected that stalled every worker that got them."""
+        for held in self.in_flight.reject_overdue(PROBLEM, self._stalls.is_hopeless):
+            log = get_logger().bind(action="keep", message_id=held.message.message_id, files=[file.file_id for file in held.unsettled])
+            log.error("stalled", error_code=PROBLEM.error_code, stalls=protocol.STALLS)
 
     def _expire(self, expired: Iterable[Finished]) -> None:
         for finished in expired:
@@ -277,9 +307,13 @@ class Courier:
     def hand_back(self) -> None:
         """Release everything still held, so that another poller can have it at once."""
         held = self.in_flight.drop_all()
+        for each in held:
+            self.metrics.let_go(each.message.message_id, Telling.BACK_NOW)
         if held:
             get_logger().info("handed_back", action="stop", messages=len(held))
             self._queue.release({each.message.message_id: each.message.receipt_handle for each in held}, 0)
+            for each in held:
+                failpoint(Point.POLLER_HANDED_BACK, each.key)
 
 
 def _file_ref(created: Created, message: Message) -> FileRef:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 from poller.sqs import Message
 from shared import protocol
-from shared.contract import FileRef, Settlement, Verdict
+from shared.contract import FileRef, Problem, Settlement, Verdict
 from shared.protocol import DECISIONS, NEVER, Happening, MessageState
 
 
@@ -32,8 +32,17 @@ class Held:
     """Those since whose predecessor another file went through."""
     failed_after: int = -1
     """How many files had gone through when it failed last."""
+    went_before: int = 0
+    """How many files had gone through when its chain was submitted."""
+    problem: Problem | None = None
+    """Why its files are not tried any more, but to be rejected."""
     probed_at: float = NEVER
     settled: dict[str, Settlement] = field(default_factory=dict)
+
+    @property
+    def key(self) -> str:
+        """Of its first file."""
+        return self.files[0].key
 
     @property
     def size(self) -> int:
@@ -71,6 +80,8 @@ class Finished:
     message: Message
     happening: Happening
     rejection: Settlement | None = None
+    key: str = field(default="", compare=False)
+    """Of its first file; empty if it announces none."""
 
 
 class InFlight:
@@ -130,11 +141,15 @@ class InFlight:
             under_way += held.size
             held.move(MessageState.IN_FLIGHT)
             held.deadline = self._deadline(held)
+            held.went_before = self._went_through
             started.append(held)
         return started
 
     def _deadline(self, held: Held) -> float:
-        return self._clock() + protocol.allowance(held.size, self._task_deadline)
+        return self._clock() + self._allowance(held)
+
+    def _allowance(self, held: Held) -> float:
+        return protocol.allowance(held.size, self._task_deadline)
 
     def postpone(self, message_ids: Iterable[str]) -> None:
         """Redis did not take these: they wait until it is there."""
@@ -197,7 +212,7 @@ class InFlight:
     def _let_go(self, held: Held, happening: Happening, rejection: Settlement | None = None) -> Finished:
         del self._held[held.message.message_id]
         held.move(DECISIONS[happening].state)
-        return Finished(held.message, happening, rejection)
+        return Finished(held.message, happening, rejection, held.key)
 
     def drop_receipts(self, receipts: Iterable[tuple[str, str]]) -> None:
         """Stop holding messages that are still held by just these receipt handles: a newer one is good."""
@@ -207,8 +222,12 @@ class InFlight:
                     self._let_go(held, Happening.REFUSED)
 
     def drop_parcel(self, parcel_id: str) -> list[Finished]:
-        """Let go of the messages whose newest chain is this one: it failed."""
-        return self._drop(lambda held: held.parcel_id == parcel_id, Happening.CHAIN_FAILED)
+        """Let go of the messages whose newest chain is this one: it failed.
+
+        Not past its deadline: then a worker has killed it for its silence, which is judged as such.
+        """
+        now = self._clock()
+        return self._drop(lambda held: held.parcel_id == parcel_id and not held.is_overdue(now), Happening.CHAIN_FAILED)
 
     def drop_all(self) -> list[Finished]:
         """Let go of everything: the poller stops."""
@@ -224,6 +243,30 @@ class InFlight:
         now = self._clock()
         return self._drop(lambda held: held.is_overdue(now), happening)
 
+    def slow_chains(self) -> dict[str, bool]:
+        """Parcel ids of the chains that take long, each with whether it is overdue."""
+        with self._lock:
+            now, rest = self._clock(), 1 - protocol.LOOK_AFTER
+            slow = [h for h in self._held.values() if h.under_way and h.parcel_id and h.deadline - now <= rest * self._allowance(h)]
+            return {held.parcel_id: held.is_overdue(now) for held in slow}
+
+    def reject_overdue(self, problem: Problem, is_hopeless: Callable[[Held, float, bool], bool]) -> list[Held]:
+        """Messages past their deadline that are hopeless are due at once, to be rejected with this problem; returns them.
+
+        Args:
+            problem: why.
+            is_hopeless: asked of each but those that were to be rejected already, with its allowance in seconds, and whether another
+                file went through since its chain was submitted.
+        """
+        with self._lock:
+            now = self._clock()
+            overdue = [held for held in self._held.values() if held.is_overdue(now) and held.problem is None]
+            hopeless = [h for h in overdue if is_hopeless(h, self._allowance(h), self._went_through > h.went_before)]
+            for held in hopeless:
+                held.move(DECISIONS[Happening.STALLED].state)
+                held.problem, held.submit_at = problem, NEVER
+            return hopeless
+
     def has_overdue(self) -> bool:
         """Whether a chain passed its deadline."""
         with self._lock:
@@ -233,6 +276,11 @@ class InFlight:
     def _drop(self, wanted: Callable[[Held], bool], happening: Happening) -> list[Finished]:
         with self._lock:
             return [self._let_go(held, happening) for held in list(self._held.values()) if wanted(held)]
+
+    def keys(self) -> list[str]:
+        """The key of every held message's first file."""
+        with self._lock:
+            return [held.key for held in self._held.values()]
 
     def receipts(self) -> dict[str, str]:
         """Newest receipt handle of every held message, for the heartbeat."""

@@ -2,10 +2,20 @@
 
 import threading
 from collections.abc import Callable
+from dataclasses import dataclass
 
 from shared import protocol
 from shared.logging import get_logger
 from shared.protocol import Breaker, Dependency
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """How often and how long one dependency was away, the present outage included."""
+
+    is_away: bool
+    outages: int
+    away_s: float
 
 
 class Outages:
@@ -23,6 +33,9 @@ class Outages:
         self._held = held
         self._lock = threading.Lock()
         self._breakers = {dependency: Breaker.of(dependency) for dependency in Dependency}
+        self._begun = dict.fromkeys(Dependency, 0)
+        self._away_s = dict.fromkeys(Dependency, 0.0)
+        """Of outages that ended."""
         self._probes = 0
         self._next_probe = 0.0
 
@@ -42,6 +55,7 @@ class Outages:
             now = self._clock()
             opened = self._breakers[dependency].failed(now)
             if opened:
+                self._begun[dependency] += 1
                 self._probes = 0
                 self._next_probe = now + protocol.probe_pause(0, self._chance())
         if opened:
@@ -52,6 +66,8 @@ class Outages:
         with self._lock:
             now = self._clock()
             lasted = {each: seconds for each in which if (seconds := self._breakers[each].worked(now)) is not None}
+            for dependency, seconds in lasted.items():
+                self._away_s[dependency] += seconds
         for dependency, seconds in lasted.items():
             get_logger().info("back", action="outage", dependency=dependency, away_s=round(seconds, 1), held=self._held())
         return frozenset(lasted)
@@ -65,6 +81,17 @@ class Outages:
             self._probes += 1
             self._next_probe = now + protocol.probe_pause(self._probes, self._chance())
             return True
+
+    def records(self) -> dict[Dependency, Record]:
+        """How each has done since the start."""
+        with self._lock:
+            now = self._clock()
+            return {each: self._record(each, now) for each in Dependency}
+
+    def _record(self, dependency: Dependency, now: float) -> Record:
+        opened = self._breakers[dependency].opened
+        present = 0.0 if opened is None else now - opened
+        return Record(opened is not None, self._begun[dependency], self._away_s[dependency] + present)
 
     def status(self) -> str:
         """One line for a person: what is away, and for how long."""

@@ -1,12 +1,15 @@
 """What SQS is still to be told of messages that are held no longer."""
 
 from collections import deque
+from collections.abc import Iterable
+from dataclasses import replace
 
 from poller.in_flight import Finished
 from poller.sqs import SQS_ERRORS, DeadLetter, IngestQueue, Message, is_final
 from shared import protocol
 from shared.contract import Settlement
 from shared.errors import ErrorCode
+from shared.failpoint import Point, failpoint
 from shared.logging import get_logger
 from shared.protocol import DECISIONS, Happening, Telling
 
@@ -24,8 +27,8 @@ class Outbox:
         self._visibility_timeout = visibility_timeout
         self._finished: deque[Finished] = deque()
         self._letters: deque[Finished] = deque()
-        self._deleting: dict[str, str] = {}
-        self._releasing: dict[int, dict[str, str]] = {}
+        self._deleting: dict[str, Finished] = {}
+        self._releasing: dict[int, dict[str, Finished]] = {}
         """By the seconds for which they stay invisible."""
 
     def put(self, finished: Finished) -> None:
@@ -34,7 +37,7 @@ class Outbox:
 
     def receipts(self) -> dict[str, str]:
         """Receipt handles by id of what waits to be deleted, for the heartbeat: SQS must not hand it out again meanwhile."""
-        return {letter.message.message_id: letter.message.receipt_handle for letter in self._letters} | self._deleting
+        return _receipts(self._letters) | _receipts(self._deleting.values())
 
     def flush(self) -> None:
         """Hand rejected messages to the dead-letter queue, then delete everything finished, and hand back the rest, in batches.
@@ -48,33 +51,35 @@ class Outbox:
         while self._finished:
             self._sort(self._finished.popleft())
         failure = self._send_letters()
-        self._queue.delete(self._deleting)
+        self._queue.delete(_receipts(self._deleting.values()))
+        for deleted in self._deleting.values():
+            failpoint(Point.POLLER_DELETED, deleted.key)
         self._deleting.clear()
         for pause in list(self._releasing):
-            self._queue.release(self._releasing[pause], pause)
-            del self._releasing[pause]
+            self._queue.release(_receipts(self._releasing[pause].values()), pause)
+            for released in self._releasing.pop(pause).values():
+                failpoint(Point.POLLER_HANDED_BACK, released.key)
         if failure:
             raise failure
 
     def _sort(self, finished: Finished) -> None:
-        message = finished.message
         match DECISIONS[finished.happening].telling:
             case Telling.DEAD_LETTER:
                 self._letters.append(finished)
             case Telling.DELETE:
-                self._delete(message)
+                self._delete(finished)
             case Telling.BACK:
-                self._release(message, protocol.back_pause(message.receive_count, self._visibility_timeout))
+                self._release(finished, protocol.back_pause(finished.message.receive_count, self._visibility_timeout))
             case Telling.BACK_NOW:
-                self._release(message, 0)
+                self._release(finished, 0)
             case Telling.KEEP | Telling.FORGET:
                 pass
 
-    def _delete(self, message: Message) -> None:
-        self._deleting[message.message_id] = message.receipt_handle
+    def _delete(self, finished: Finished) -> None:
+        self._deleting[finished.message.message_id] = finished
 
-    def _release(self, message: Message, pause: int) -> None:
-        self._releasing.setdefault(pause, {})[message.message_id] = message.receipt_handle
+    def _release(self, finished: Finished, pause: int) -> None:
+        self._releasing.setdefault(pause, {})[finished.message.message_id] = finished
 
     def _send_letters(self) -> Exception | None:
         """Dead letters first; one that SQS does not take waits, and holds nobody up. Returns the last failure."""
@@ -87,13 +92,18 @@ class Outbox:
                 if is_final(error):
                     # Too large with its attributes, say: SQS itself will move the message, after its last receive.
                     get_logger().error("dead_letter_refused", action="settle", message_id=finished.message.message_id)
-                    self._sort(Finished(finished.message, Happening.LETTER_REFUSED))
+                    self._sort(replace(finished, happening=Happening.LETTER_REFUSED))
                     continue
                 failure = error
                 self._letters.append(finished)
             else:
-                self._delete(finished.message)
+                failpoint(Point.POLLER_LETTER_SENT, finished.key)
+                self._delete(finished)
         return failure
+
+
+def _receipts(finished: Iterable[Finished]) -> dict[str, str]:
+    return {each.message.message_id: each.message.receipt_handle for each in finished}
 
 
 def _dead_letter(message: Message, rejection: Settlement | None) -> DeadLetter:

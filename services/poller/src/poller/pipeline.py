@@ -8,7 +8,7 @@ from celery.canvas import Signature
 from kombu.exceptions import OperationalError
 
 from poller.in_flight import Held
-from shared.contract import FileRef, Parcel, QueueName, TaskName, settle_queue
+from shared.contract import Decrypted, DecryptedParcel, FileRef, Parcel, Problem, QueueName, TaskName, settle_queue
 
 BROKER_ERRORS = (OperationalError, ConnectionError, TimeoutError)
 """What submitting raises while Redis is away."""
@@ -23,7 +23,7 @@ def parcels(held: Iterable[Held], max_files: int, max_bytes: int) -> Iterator[li
     """
     group: list[Held] = []
     for each in held:
-        alone = each.message.receive_count > 1 or each.retries > 0 or each.size > max_bytes
+        alone = each.message.receive_count > 1 or each.retries > 0 or each.size > max_bytes or each.problem is not None
         if alone:
             yield [each]
             continue
@@ -53,25 +53,37 @@ class Pipeline:
         if not files:
             # All were settled between being due and now, by an earlier chain that was thought lost.
             return ""
-        parcel = Parcel(parcel_id=uuid4().hex[:12], files=files)
+        parcel_id = uuid4().hex[:12]
         for held in group:
-            held.parcel_id = parcel.parcel_id
+            held.parcel_id = parcel_id
+        chain(*self._links(parcel_id, files, group[0].problem), app=self._app).apply_async()
+        return parcel_id
+
+    def _links(self, parcel_id: str, files: tuple[FileRef, ...], problem: Problem | None) -> Iterator[Signature]:
+        """The tasks of a chain; what is to be rejected goes straight to the loader, who keeps the ledger."""
         label = _label(files)
-        links = (
-            self._signature(TaskName.DECRYPT, str(QueueName.DECRYPT), label, parcel.parcel_id, parcel.dump()),
-            self._signature(TaskName.LOAD, str(QueueName.LOAD), label, parcel.parcel_id),
-            self._signature(TaskName.SETTLE, self._settle_queue, label, parcel.parcel_id),
-        )
-        chain(*links, app=self._app).apply_async()
-        return parcel.parcel_id
+        if problem is None:
+            yield self._signature(
+                TaskName.DECRYPT, str(QueueName.DECRYPT), label, parcel_id, Parcel(parcel_id=parcel_id, files=files).dump()
+            )
+            yield self._signature(TaskName.LOAD, str(QueueName.LOAD), label, parcel_id)
+        else:
+            rejected = DecryptedParcel(parcel_id=parcel_id, items=tuple(Decrypted(file=file, problem=problem) for file in files))
+            yield self._signature(TaskName.LOAD, str(QueueName.LOAD), label, parcel_id, rejected.dump())
+        yield self._signature(TaskName.SETTLE, self._settle_queue, label, parcel_id)
 
     def _signature(self, task: TaskName, queue: str, label: str, parcel_id: str, *args: object) -> Signature:
         # str(): Celery takes anything with a `name` for a task of its own, an enum member too.
         # The label is what a person reads in Flower. It is set on each link: options of a chain reach only its first task.
         errback = self._app.signature(str(TaskName.SETTLE_FAILED), args=[parcel_id], immutable=True, queue=self._settle_queue)
-        link = self._app.signature(str(task), args=args, queue=queue, argsrepr=label, kwargsrepr="")
+        link = self._app.signature(str(task), args=args, queue=queue, argsrepr=label, kwargsrepr="", task_id=task_id(parcel_id, task))
         link.on_error(errback)
         return link
+
+
+def task_id(parcel_id: str, task: TaskName) -> str:
+    """How Celery calls a link of a parcel's chain."""
+    return f"{parcel_id}-{task.name.lower()}"
 
 
 def _label(files: tuple[FileRef, ...]) -> str:

@@ -123,6 +123,8 @@ class Rounds:
 
     def _settle(self) -> None:
         """An unmanaged worker (no signal handlers, no pool): settling is a note in memory, done in the consumer's own loop."""
+        # As Celery's own command does: else the errback of a task that fails here is sent by Celery's default app, to nowhere.
+        self._poller.app.set_current()
         worker = WorkController(
             app=self._poller.app,
             hostname=f"poller@{self._settings.instance}",

@@ -1,0 +1,82 @@
+"""Which files stall the workers that get them, as opposed to those that wait in line, are lost on their way, or wait for the world."""
+
+from collections.abc import Callable, Mapping, Sequence
+
+from poller.in_flight import Held
+from shared import protocol
+from shared.contract import Problem
+from shared.errors import ErrorCode
+
+LOOKS = 20
+"""Looks into the workers' hands per task deadline, while there is a chain that takes long."""
+MOST_REMEMBERED = 1000
+"""Messages whose stalls are remembered between their receives."""
+
+PROBLEM = Problem(
+    error_code=ErrorCode.TIMEOUT,
+    message=(
+        f"{protocol.STALLS} times a worker had this file and did not end, while other files went through: see its log for the file, raise "
+        "HIKYAKU_TASK_DEADLINE should it only be slow, and redrive"
+    ),
+    retry=False,
+)
+
+Hands = Callable[[Sequence[str]], Mapping[str, str]]
+"""Of these chains those that a worker is busy with, each with a name of that very run."""
+
+
+class Stalls:
+    """The keeper's memory of what the workers have in their hands. Lost with its process: then a file is tried more often.
+
+    Args:
+        clock: seconds, monotonic.
+        task_deadline: seconds, of an empty file.
+        hands: asks the workers.
+    """
+
+    def __init__(self, clock: Callable[[], float], task_deadline: float, hands: Hands) -> None:
+        self._clock = clock
+        self._pause = task_deadline / LOOKS
+        self._hands = hands
+        self._next_look = protocol.NEVER
+        self._seen: dict[str, tuple[str, float]] = {}
+        """By chain: the run of a worker that has it, and when it was first seen with it."""
+        self._counts: dict[str, int] = {}
+        """By message id, the least recent first."""
+
+    def watch(self, chains: Mapping[str, bool]) -> None:
+        """Look, should it be time, who has these chains.
+
+        Args:
+            chains: each with whether it is overdue. Those are asked for no more: the worker may just have killed their process.
+
+        Raises:
+            BROKER_ERRORS: Redis is away.
+        """
+        self._seen = {chain: seen for chain, seen in self._seen.items() if chain in chains}
+        asked, now = [chain for chain, overdue in chains.items() if not overdue], self._clock()
+        if not asked or now < self._next_look:
+            return
+        self._next_look = now + self._pause
+        runs = self._hands(asked)
+        for chain in asked:
+            before = self._seen.pop(chain, None)
+            if run := runs.get(chain):
+                self._seen[chain] = before if before and before[0] == run else (run, now)
+
+    def is_hopeless(self, held: Held, allowed: float, others_went_through: bool) -> bool:
+        """Whether this silence of a message's chain, past its deadline, is one stall too many.
+
+        Args:
+            held: the message.
+            allowed: seconds for which its chain might be silent.
+            others_went_through: whether another file was done since it was submitted.
+        """
+        message_id, seen = held.message.message_id, self._seen.get(held.parcel_id)
+        in_hand = self._clock() - seen[1] if seen else 0.0
+        if not protocol.is_stall(in_hand, allowed, files=len(held.files), others_went_through=others_went_through):
+            return False
+        self._counts[message_id] = self._counts.pop(message_id, 0) + 1
+        if len(self._counts) > MOST_REMEMBERED:
+            del self._counts[next(iter(self._counts))]
+        return self._counts[message_id] >= protocol.STALLS

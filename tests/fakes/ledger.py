@@ -1,0 +1,77 @@
+"""What the loader's statements (loader/sql/*.sql) make of the ledger's rows, given their parameters `p`."""
+
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+from typing import Any
+
+from psycopg import errors
+
+Pk = tuple[str, str, str]
+Row = Mapping[str, Any]
+COUNTED = frozenset({"loaded", "duplicate"})
+RETAKEN = frozenset({"rejected", "failed"})
+
+
+def pk_of(p: Mapping[str, Any]) -> Pk:
+    """Whose row it is."""
+    return p["bucket"], p["key"], p["version_id"]
+
+
+def claimed(p: Mapping[str, Any], now: int) -> Row:
+    """sql/claim.sql: a new row."""
+    told = ("bucket", "key", "version_id", "file_id", "dataset", "dry_run", "etag", "sequencer", "event_time", "sha256", "signer")
+    unknown = dict.fromkeys(("error", "target", "mode", "content_sha256", "rows_in_file", "rows_loaded", "rows_changed", "loaded_at"))
+    return {name: p[name] for name in told} | unknown | {"status": "failed", "error_code": "crashed", "attempts": 1, "updated_at": now}
+
+
+def retaken(found: Row, p: Mapping[str, Any]) -> Row:
+    """sql/claim.sql: what changes in a row that is taken up again."""
+    kept = {name: p[name] if p[name] is not None else found[name] for name in ("sha256", "signer")}
+    return kept | {"attempts": found["attempts"] + 1, "dataset": p["dataset"]}
+
+
+def finished(row: Row, p: Row, now: int) -> Row:
+    """sql/finish.sql: a file's end."""
+    if (p["status"] in RETAKEN) != (p["error_code"] is not None):
+        raise errors.CheckViolation("files_error")
+    said = {name: p[name] for name in ("status", "error_code", "error", "target", "mode", "content_sha256")}
+    numbers = {name: p[name] for name in ("rows_in_file", "rows_loaded", "rows_changed")}
+    return {**row, **said, **numbers, "loaded_at": now if p["status"] == "loaded" else None, "updated_at": now}
+
+
+def superseded(rows: Iterable[Row], p: Row) -> bool:
+    """sql/superseded.sql: something newer was there first."""
+    counted = [row for row in rows if row["status"] in COUNTED]
+    if any(_same_key(row, p) and row["version_id"] != p["version_id"] and _newer(row, p) for row in counted):
+        return True
+    return p["whole_table"] and any(row["dataset"] == p["dataset"] and _time(row) > _time(p) and not _same_key(row, p) for row in counted)
+
+
+def duplicate(rows: Iterable[Row], p: Row) -> bool:
+    """sql/standing.sql: its content is there already."""
+    there = [row for row in rows if row["target"] == p["target"]]
+    loaded = [row for row in there if row["dataset"] == p["dataset"] and row["status"] == "loaded"]
+    if p["whole_table"]:
+        last = max(loaded, key=lambda row: row["loaded_at"], default=None)
+        return last is not None and last["content_sha256"] == p["content_sha256"] and (p["skip"] or _same_key(last, p))
+    before = [row for row in there if _same_key(row, p) and row["version_id"] != p["version_id"] and row["status"] in COUNTED]
+    if before:
+        latest = max(before, key=lambda row: row["updated_at"])
+        return bool(latest["content_sha256"] == p["content_sha256"])
+    return p["skip"] and any(row["content_sha256"] == p["content_sha256"] for row in loaded)
+
+
+def _same_key(row: Row, p: Mapping[str, Any]) -> bool:
+    return bool((row["bucket"], row["key"]) == (p["bucket"], p["key"]))
+
+
+def _time(row: Mapping[str, Any]) -> datetime:
+    return datetime.fromisoformat(row["event_time"])
+
+
+def _newer(row: Row, p: Mapping[str, Any]) -> bool:
+    one, other = row["sequencer"], p["sequencer"]
+    width = max(len(one), len(other))
+    if not one or not other or one.ljust(width, "0") == other.ljust(width, "0"):
+        return _time(row) > _time(p)
+    return bool(one.ljust(width, "0") > other.ljust(width, "0"))

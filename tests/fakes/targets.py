@@ -1,0 +1,95 @@
+"""The loader's four steps that are all SQL (look up, stage, lock, merge), over tests/fakes/postgres.py.
+
+What surrounds them is the product's own: the claim, the savepoint, the decisions, the ledger's row, the commit.
+"""
+
+import csv
+import io
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from typing import Any
+from unittest import mock
+
+import psycopg
+from psycopg import sql
+
+from fakes.postgres import FakeConnection, Table, TableRow
+from loader import relation, sqlstate, staging, upsert
+from loader.relation import Relation
+from loader.source import Source
+from loader.staging import Staged
+from loader.upsert import Merged
+from shared.datasets import Dataset, Mode
+from shared.errors import ErrorCode, Rejected
+
+
+def look_up(connection: Any, dataset: Dataset) -> Relation:
+    """The table, if there is one."""
+    connection.speak("look up")
+    schema, name = dataset.target
+    if f"{schema}.{name}" not in connection.server.tables:
+        raise Rejected(ErrorCode.TABLE_UNKNOWN, f"there is no table {schema}.{name}")
+    return Relation(schema=schema, name=name, oid=0, role="", columns=(), keys=(), has_primary_key=True, deferrable=False, kept=frozenset())
+
+
+def fill(connection: Any, target: Relation, _dataset: Dataset, source: Source) -> Staged:
+    """The file's rows, put aside in the session."""
+    text = b"".join(source.chunks()).decode()
+    connection.speak("copy")
+    table: Table = connection.server.tables[str(target)]
+    header, *rows = csv.reader(io.StringIO(text))
+    if tuple(header) != table.columns:
+        raise Rejected(ErrorCode.COLUMNS_MISMATCH, "the names in the first line are no columns of the table")
+    if any(len(row) != len(header) for row in rows):
+        raise Rejected(ErrorCode.CSV_MALFORMED, "a line has too few or too many fields")
+    connection.staged = [tuple(row) for row in rows]
+    return Staged(sql.Identifier("staged"), tuple(header), tuple(header[: table.key]), len(rows), source.sha256)
+
+
+def lock(connection: Any, target: Relation) -> None:
+    """Keep others out of the table."""
+    connection.speak("lock")
+    try:
+        connection.lock(str(target))
+    except psycopg.Error as error:
+        raise sqlstate.translate(error) from None
+
+
+def merge(connection: FakeConnection, target: Relation, dataset: Dataset, staged: Staged) -> Merged:
+    """What the commit will do to the table."""
+    connection.speak("merge")
+    rows, table = list(connection.staged), connection.server.tables[str(target)]
+    keys = [row[: table.key] for row in rows]
+    if dataset.mode is Mode.UPSERT and len(set(keys)) < len(keys):
+        raise Rejected(ErrorCode.DUPLICATE_KEYS, "a key is there twice")
+    changed = sum(row not in table.rows for row in rows) if dataset.mode is Mode.UPSERT else len(rows)
+    change = {Mode.UPSERT: _upsert, Mode.APPEND: _append, Mode.REPLACE: _replace}[dataset.mode]
+    connection.merge(str(target), lambda there: change(there, rows))
+    return Merged(staged.rows, changed)
+
+
+def _upsert(table: Table, rows: list[TableRow]) -> None:
+    keys = {row[: table.key] for row in rows}
+    table.rows = [row for row in table.rows if row[: table.key] not in keys] + rows
+
+
+def _append(table: Table, rows: list[TableRow]) -> None:
+    table.rows = table.rows + rows
+
+
+def _replace(table: Table, rows: list[TableRow]) -> None:
+    table.rows = list(rows)
+
+
+@contextmanager
+def replaced() -> Iterator[None]:
+    """Put these in the place of the loader's own."""
+    with ExitStack() as stack:
+        for module, name, fake in (
+            (relation, "look_up", look_up),
+            (staging, "fill", fill),
+            (upsert, "lock", lock),
+            (upsert, "merge", merge),
+        ):
+            stack.enter_context(mock.patch.object(module, name, fake))
+        yield

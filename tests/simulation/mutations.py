@@ -1,0 +1,129 @@
+"""The product, broken on purpose: each is a promise that the line would not keep, and the simulation must notice it."""
+
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from typing import Any
+from unittest import mock
+
+from fakes.broker import Task
+from fakes.postgres import SETTLED_GUARD
+from loader import ledger, loading, statements
+from poller.courier import Courier
+from poller.in_flight import InFlight
+from poller.outbox import Outbox
+from shared import protocol
+from shared.contract import DecryptedParcel, SettledParcel, Settlement, Verdict
+from shared.protocol import FileStatus, Happening
+from simulation.workers import LoaderProcess, Worker
+
+Mutation = Callable[[], AbstractContextManager[None]]
+
+
+@contextmanager
+def settle_before_commit() -> Iterator[None]:
+    """The loader says that the files are loaded, and then loads them."""
+    carry_out = Worker._carry_out
+
+    def hasty(worker: Any, task: Task) -> None:
+        if not isinstance(worker, LoaderProcess):
+            carry_out(worker, task)
+            return
+        parcel = DecryptedParcel.read(task.args[0])
+        done = [
+            Settlement(message_id=i.file.message_id, file_id=i.file.file_id, verdict=Verdict.DONE, status="loaded") for i in parcel.items
+        ]
+        following = task.followed_by(SettledParcel(parcel_id=parcel.parcel_id, settlements=tuple(done)).dump())
+        assert following is not None
+        worker.world.redis.publish(following)
+        worker.run(task)
+
+    with mock.patch.object(Worker, "_carry_out", hasty):
+        yield
+
+
+@contextmanager
+def ledger_outside_transaction() -> Iterator[None]:
+    """The loader commits the rows first, and then, in a transaction of its own, the ledger's row."""
+
+    def load_file(connection: Any, job: Any, spool_dir: Any) -> Any:
+        with connection.transaction():
+            claim = ledger.claim(connection, job)
+            if isinstance(claim, FileStatus):
+                return ledger.Outcome(claim)
+            outcome = loading._carry(connection, job, claim, spool_dir)
+        with connection.transaction():
+            ledger.finish(connection, job, outcome)
+        return outcome
+
+    with mock.patch.object(loading, "load_file", load_file):
+        yield
+
+
+@contextmanager
+def no_sequencer_guard() -> Iterator[None]:
+    """The loader does not ask whether something newer was loaded."""
+    with _less(statements._SUPERSEDED, b" false ", "CLAIM", "STANDING"):
+        yield
+
+
+@contextmanager
+def settled_files_taken_up() -> Iterator[None]:
+    """The claim takes up what is settled, too."""
+    with _less(SETTLED_GUARD, b"", "CLAIM"):
+        yield
+
+
+@contextmanager
+def _less(what: bytes, instead: bytes, *names: str) -> Iterator[None]:
+    without = {name: getattr(statements, name).replace(what, instead) for name in names}
+    with mock.patch.multiple(statements, **without):
+        yield
+
+
+@contextmanager
+def delete_before_dead_letter() -> Iterator[None]:
+    """The poller deletes rejected messages, and then copies them to the dead-letter queue."""
+    flush = Outbox.flush
+
+    def hasty(outbox: Any) -> None:
+        while outbox._finished:
+            outbox._sort(outbox._finished.popleft())
+        outbox._queue.delete(outbox.receipts())
+        flush(outbox)
+
+    with mock.patch.object(Outbox, "flush", hasty):
+        yield
+
+
+@contextmanager
+def outage_burns_receives() -> Iterator[None]:
+    """A failure hands the message back, and SQS counts it."""
+    with mock.patch.object(protocol, "failure", return_value=Happening.BROKEN):
+        yield
+
+
+@contextmanager
+def no_epoch() -> Iterator[None]:
+    """The poller does not notice that Redis was restarted empty."""
+    with mock.patch.object(InFlight, "resubmit_all", return_value=0):
+        yield
+
+
+@contextmanager
+def no_heartbeat() -> Iterator[None]:
+    """The poller does not keep its messages in flight."""
+    with mock.patch.object(Courier, "_heartbeat", return_value=None):
+        yield
+
+
+MUTATIONS: dict[str, tuple[Mutation, str]] = {
+    "settle before commit": (settle_before_commit, "lost"),
+    "ledger outside the transaction": (ledger_outside_transaction, "doubled"),
+    "no sequencer guard": (no_sequencer_guard, "instead of superseded"),
+    "delete before the dead letter's copy": (delete_before_dead_letter, "not in the dead-letter queue"),
+    "settled files taken up again": (settled_files_taken_up, "and became"),
+    "outage burns receives": (outage_burns_receives, "burnt"),
+    "no epoch": (no_epoch, "burnt"),
+    "no heartbeat": (no_heartbeat, "burnt"),
+}
+"""By name: how the product is broken, and what the simulation must say."""

@@ -56,6 +56,11 @@ class Damage(StrEnum):
     RAGGED = "csv_malformed"
     COLUMN = "columns_mismatch"
     VALUE = "value_invalid"
+    CRASHED = "crashed"
+    """Done to it by the storm, never by its maker."""
+
+
+MADE = tuple(damage for damage in Damage if damage is not Damage.CRASHED)
 
 
 @dataclass(frozen=True)
@@ -180,7 +185,7 @@ class Maker:
 
     def _rejected(self) -> None:
         dataset = self._some(Mode.UPSERT, Mode.APPEND)
-        damage = self._random.choice(list(Damage))
+        damage = self._random.choice(MADE)
         self._add(dataset, self._key(dataset), 1, self._csv(10, 1), damage, ordinary=self._random.random() < 0.5)
 
     def _corrected(self) -> None:

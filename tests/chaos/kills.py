@@ -4,7 +4,7 @@ import random
 import signal
 from collections.abc import Callable
 
-from chaos.nemesis import VICTIM_WITHIN_S, Kill, Nemesis, World, backends, victims
+from chaos.nemesis import KILL, VICTIM_WITHIN_S, Kill, Nemesis, World, backends, victims
 from chaos.stack import Stack, eventually, signal_to
 
 
@@ -19,15 +19,18 @@ def _kill(find: Callable[[Stack], list[int]], *, one: bool = False) -> Kill:
     return act
 
 
+POLLER = "poller"
+"""In the names of all kills of one: they cost messages a receive, and make them invisible for a while."""
+
 KILLS = (
-    Nemesis("kill: decryptor's child", _kill(lambda s: s.children("decryptor"), one=True), 26),
-    Nemesis("kill: loader's child", _kill(lambda s: s.children("loader"), one=True), 34),
-    Nemesis("kill: decryptor, its children left", _kill(lambda s: s.main("decryptor")), 5),
-    Nemesis("kill: loader, its children left", _kill(lambda s: s.main("loader")), 5),
-    Nemesis("kill: decryptor with children", _kill(lambda s: s.worker("decryptor")), 4),
-    Nemesis("kill: loader with children", _kill(lambda s: s.worker("loader")), 5),
-    Nemesis("kill: poller", _kill(lambda s: s.main("poller")), 7),
-    Nemesis("kill: Redis", _kill(lambda s: s.main("redis")), 5),
-    Nemesis("kill: PostgreSQL's postmaster", _kill(lambda s: s.main("postgres")), 4),
-    Nemesis("kill: PostgreSQL's backend", _kill(backends, one=True), 5),
+    Nemesis(f"{KILL}decryptor's child", _kill(lambda s: s.children("decryptor"), one=True), 26),
+    Nemesis(f"{KILL}loader's child", _kill(lambda s: s.children("loader"), one=True), 34),
+    Nemesis(f"{KILL}decryptor, its children left", _kill(lambda s: s.main("decryptor")), 5),
+    Nemesis(f"{KILL}loader, its children left", _kill(lambda s: s.main("loader")), 5),
+    Nemesis(f"{KILL}decryptor with children", _kill(lambda s: s.worker("decryptor")), 4),
+    Nemesis(f"{KILL}loader with children", _kill(lambda s: s.worker("loader")), 5),
+    Nemesis(f"{KILL}{POLLER}", _kill(lambda s: s.main("poller")), 5),
+    Nemesis(f"{KILL}Redis", _kill(lambda s: s.main("redis")), 5),
+    Nemesis(f"{KILL}PostgreSQL's postmaster", _kill(lambda s: s.main("postgres")), 4),
+    Nemesis(f"{KILL}PostgreSQL's backend", _kill(backends, one=True), 5),
 )

@@ -30,6 +30,7 @@ class Harm(StrEnum):
     IN_SPOOL = "left in spool"
     WRONG = "else wrong"
     REDRIVE = "redrive"
+    TOO_SLOW = "too slow"
 
 
 @dataclass(frozen=True)

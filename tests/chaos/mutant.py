@@ -8,6 +8,8 @@ from typing import Any
 
 import botocore.client
 
+from shared.protocol import FileStatus
+
 GAP_S = 0.25
 """Between the two commits of the ledger mutant: a wide window in place of a narrow one, so that a short run falls into it."""
 
@@ -34,7 +36,7 @@ def ledger_outside_transaction() -> None:
     def load_file(connection: Any, job: Any, spool_dir: Any) -> Any:
         with connection.transaction():
             claim = ledger.claim(connection, job)
-            if isinstance(claim, ledger.FileStatus):
+            if isinstance(claim, FileStatus):
                 return ledger.Outcome(claim)
             outcome = loading._carry(connection, job, claim, spool_dir)
         time.sleep(GAP_S)

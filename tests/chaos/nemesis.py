@@ -13,15 +13,18 @@ from chaos.stack import GaveUpError, Stack, eventually
 
 VICTIM_WITHIN_S = 20.0
 """A victim that is just being restarted is waited for."""
+KILL = "kill: "
+"""How the names of all kills begin."""
 
 
 @dataclass(frozen=True)
 class World:
-    """What a nemesis acts on."""
+    """What a nemesis acts on. `disk`: whether PostgreSQL's can be full."""
 
     stack: Stack
     proxies: Proxies
     sender: Sender
+    disk: bool = False
 
 
 class NoVictimError(Exception):
@@ -56,6 +59,11 @@ class Act:
     name: str
     begun: float
     ended: float
+
+    @property
+    def is_kill(self) -> bool:
+        """Whether it was over at once, rather than an outage."""
+        return self.name.startswith(KILL)
 
 
 def victims(world: World, find: Callable[[Stack], list[int]]) -> list[int]:

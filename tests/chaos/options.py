@@ -36,7 +36,7 @@ def parse(arguments: Sequence[str] | None, mutants: Sequence[str]) -> Options:
     )
     parser.add_argument("--seed", type=int, help="the same seed gives the same run (a new one unless told)")
     parser.add_argument("--minutes", type=float, default=50.0, help="of storm; starting and settling take a few minutes more")
-    parser.add_argument("--kills", type=int, default=1050)
+    parser.add_argument("--kills", type=int, default=1200, help="a third of them at the services' failpoints")
     parser.add_argument("--files", type=int, default=2100)
     parser.add_argument("--short", action="store_true", help=f"{SHORT_KILLS} kills over {SHORT_FILES} files, within 3 minutes")
     parser.add_argument("--mutant", default="", choices=["", *mutants], help="break the product on purpose, to see it caught")

@@ -11,14 +11,23 @@ import psycopg
 from psycopg import sql
 from redis.exceptions import RedisError
 
+from chaos import disk, second
 from chaos.files import DATASETS
-from chaos.nemesis import VICTIM_WITHIN_S, Nemesis, Outage, World, backends, victims
+from chaos.nemesis import VICTIM_WITHIN_S, Nemesis, NoVictimError, Outage, World, backends, victims
 from chaos.proxy import Fault
 from chaos.stack import Stack, eventually, signal_to
 
 REPEATED_EVENTS = 10
 SPOOL_LEFT = 64
 """Bytes that a file of the full spool still takes."""
+NAMES = {"postgres": "PostgreSQL", "redis": "Redis", "s3": "S3", "sqs": "SQS"}
+PROXIED = {
+    ("s3", Fault.ERROR): "S3 answers 503",
+    ("s3", Fault.KMS_DISABLED): "KMS: key disabled",
+    ("s3", Fault.KMS_THROTTLES): "KMS throttles S3",
+    ("sqs", Fault.ERROR): "SQS throttles",
+}
+"""Where a proxy's name and its fault do not say it well."""
 
 
 def _stopped(find: Callable[[Stack], list[int]], *, one: bool = False) -> Outage:
@@ -44,9 +53,7 @@ def _proxied(way: str, fault: Fault) -> Nemesis:
         finally:
             world.proxies.end(way)
 
-    names = {"postgres": "PostgreSQL", "redis": "Redis", "s3": "S3", "sqs": "SQS"}
-    said = {("s3", Fault.ERROR): "answers 503", ("sqs", Fault.ERROR): "throttles"}
-    return Nemesis(f"{names[way]} {said.get((way, fault), fault)}", act, alone=f"proxy {way}")
+    return Nemesis(PROXIED.get((way, fault), f"{NAMES[way]} {fault}"), act, alone=f"proxy {way}")
 
 
 def _at_once(action: Callable[[World], object]) -> Outage:
@@ -145,6 +152,14 @@ def _reordered(world: World, source: random.Random) -> Iterator[None]:
 
 
 @contextmanager
+def _disk_full(world: World, source: random.Random) -> Iterator[None]:
+    if not world.disk:
+        raise NoVictimError
+    with disk.full(world.stack):
+        yield
+
+
+@contextmanager
 def _spool_full(world: World, source: random.Random) -> Iterator[None]:
     """No file of the decryptor's may grow any more: its writes fail as on a full tmpfs, and nobody else's do."""
     stack = world.stack
@@ -179,9 +194,14 @@ OUTAGES = (
     Nemesis("target table locked", _locked, alone="lock"),
     Nemesis("PostgreSQL: no connection left", _exhausted, alone="postgres"),
     Nemesis("PostgreSQL: read-only", _read_only, alone="postgres"),
+    Nemesis("PostgreSQL: disk full", _disk_full, alone="disk"),
+    Nemesis(second.NAME, second.another_poller, alone="second poller"),
     *(_proxied("postgres", fault) for fault in (Fault.CUT, Fault.DELAY, Fault.RESET, Fault.SWALLOW)),
     *(_proxied("redis", fault) for fault in (Fault.CUT, Fault.DELAY, Fault.RESET, Fault.SWALLOW)),
-    *(_proxied("s3", fault) for fault in (Fault.CUT, Fault.RESET, Fault.SWALLOW, Fault.ERROR, Fault.SLOW)),
+    *(
+        _proxied("s3", fault)
+        for fault in (Fault.CUT, Fault.RESET, Fault.SWALLOW, Fault.ERROR, Fault.SLOW, Fault.KMS_DISABLED, Fault.KMS_THROTTLES)
+    ),
     *(_proxied("sqs", fault) for fault in (Fault.CUT, Fault.DELAY, Fault.RESET, Fault.SWALLOW, Fault.ERROR)),
     Nemesis("spool full", _spool_full, alone="decryptor"),
     Nemesis("SQS repeats events", _at_once(lambda world: world.sender.repeat(REPEATED_EVENTS)), alone="events"),

@@ -17,14 +17,6 @@ SLOW_CHUNK, SLOW_PAUSE_S = 4096, 0.05
 RESET_WITHIN = 20_000
 """Bytes of an answer after which, at the latest, a connection is reset in mid-stream."""
 CALL_TIMEOUT_S = 10
-ERROR_BODIES = {
-    "s3": (
-        "503 Slow Down",
-        b"<?xml version='1.0'?><Error><Code>SlowDown</Code><Message>Please reduce your request rate.</Message></Error>",
-    ),
-    "sqs": ("400 Bad Request", b'{"__type":"com.amazonaws.sqs#RequestThrottled","message":"Request is throttled."}'),
-}
-
 T = TypeVar("T")
 
 
@@ -38,6 +30,24 @@ class Fault(StrEnum):
     SWALLOW = "swallows"
     ERROR = "answers with errors"
     SLOW = "slow bodies"
+    KMS_DISABLED = "key disabled"
+    KMS_THROTTLES = "throttles S3"
+
+
+def _s3_error(status: str, code: str, message: str) -> tuple[str, bytes]:
+    return status, f"<?xml version='1.0'?><Error><Code>{code}</Code><Message>{message}</Message></Error>".encode()
+
+
+ERRORS = {
+    ("s3", Fault.ERROR): _s3_error("503 Slow Down", "SlowDown", "Please reduce your request rate."),
+    # GetObject passes on what KMS answered it.
+    ("s3", Fault.KMS_DISABLED): _s3_error("400 Bad Request", "KMS.DisabledException", "The KMS key is disabled."),
+    ("s3", Fault.KMS_THROTTLES): _s3_error(
+        "400 Bad Request", "ThrottlingException", "You have exceeded the rate at which you may call KMS."
+    ),
+    ("sqs", Fault.ERROR): ("400 Bad Request", b'{"__type":"com.amazonaws.sqs#RequestThrottled","message":"Request is throttled."}'),
+}
+"""HTTP status and body."""
 
 
 @dataclass(eq=False)
@@ -135,8 +145,8 @@ class Way:
         if self.fault is Fault.SWALLOW or connection.tainted:
             connection.tainted = True
             return True
-        if self.fault is Fault.ERROR and not answers:
-            await self._answer_with_error(chunk, reader, connection)
+        if (error := ERRORS.get((self.name, self.fault))) and not answers:
+            await self._answer_with_error(error, chunk, reader, connection)
             return True
         if self.fault is Fault.RESET and answers:
             chunk, connection.budget = chunk[: connection.budget], connection.budget - len(chunk)
@@ -153,15 +163,17 @@ class Way:
             if slow and self.fault is Fault.SLOW:
                 await asyncio.sleep(SLOW_PAUSE_S)
 
-    async def _answer_with_error(self, chunk: bytes, reader: asyncio.StreamReader, connection: Connection) -> None:
-        """Take the whole HTTP request, and answer it as AWS does when it has too much to do."""
+    async def _answer_with_error(
+        self, error: tuple[str, bytes], chunk: bytes, reader: asyncio.StreamReader, connection: Connection
+    ) -> None:
+        """Take the whole HTTP request, and answer it as AWS would."""
         while b"\r\n\r\n" not in chunk and (more := await reader.read(CHUNK)):
             chunk += more
         head, _, body = chunk.partition(b"\r\n\r\n")
         missing = _content_length(head) - len(body)
         if missing > 0:
             await reader.readexactly(missing)
-        status, answer = ERROR_BODIES[self.name]
+        status, answer = error
         said = f"HTTP/1.1 {status}\r\nContent-Length: {len(answer)}\r\nConnection: close\r\n\r\n".encode()
         connection.client.write(said + answer)
         await connection.client.drain()

@@ -1,132 +1,83 @@
-"""The table of a run."""
+"""The tables of a run."""
 
-import math
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 
 from rich.console import Console
 from rich.table import Table
 
-from chaos.kills import KILLS
+from chaos import recovery
 from chaos.model import Finding, Harm
 from chaos.nemesis import Act
-from chaos.referee import Settled
-from chaos.sender import Sent
-from chaos.stack import MAX_RECEIVES, TEMPLATE_RECEIVES
+from chaos.points import NAME as AT_POINT
+from chaos.recovery import Recoveries, percentile
+from chaos.result import Run
 
 WIDTH = 190
 STORIES = 40
-KILL_NAMES = frozenset(kill.name for kill in KILLS)
-NOT_OF_A_FILE = (Harm.IN_QUEUE, Harm.IN_SPOOL, Harm.REDRIVE)
-
-
-@dataclass(frozen=True)
-class Run:
-    """All that is known of a run when it is over."""
-
-    sent: Sequence[Sent]
-    acts: Sequence[Act]
-    settled: Settled
-    findings: Sequence[Finding]
-    receives: Sequence[int]
-    """How often SQS handed out each message."""
-
-    @property
-    def kills(self) -> int:
-        """How many processes, or workers as a whole, were killed."""
-        return sum(act.name in KILL_NAMES for act in self.acts)
-
-    @property
-    def outage_kinds(self) -> int:
-        """How many kinds of outage there were."""
-        return len({act.name for act in self.acts} - KILL_NAMES)
-
-    def struck(self, acts: Iterable[Act]) -> set[int]:
-        """Numbers of the files that were under way at one of these."""
-        struck: set[int] = set()
-        ends = {(s.file.key, s.version_id): s for s in self.sent}
-        settled = {key: entry.updated for key, entry in self.settled.observed.ledger.items()}
-        for act in acts:
-            struck.update(s.file.number for key, s in ends.items() if s.announced <= act.ended and settled.get(key, math.inf) >= act.begun)
-        return struck
-
-    def recoveries(self, acts: Iterable[Act]) -> list[float]:
-        """Seconds from the end of each to the next file that has its fate, where one waited; the clock stands during outages."""
-        fates = sorted(entry.updated for entry in self.settled.observed.ledger.values())
-        outages = _union([(act.begun, act.ended) for act in self.acts if act.name not in KILL_NAMES])
-        found = []
-        for end in (act.ended for act in acts if self._is_waited_for(act.ended)):
-            following = next((fate for fate in fates if fate > end), None)
-            if following is not None:
-                found.append(following - end - _overlap(end, following, outages))
-        return found
-
-    def _is_waited_for(self, moment: float) -> bool:
-        ledger = self.settled.observed.ledger
-        return any(
-            s.announced <= moment < ledger[s.file.key, s.version_id].updated for s in self.sent if (s.file.key, s.version_id) in ledger
-        )
-
-
-def _union(spans: Iterable[tuple[float, float]]) -> list[tuple[float, float]]:
-    """The same time, without overlaps."""
-    union: list[tuple[float, float]] = []
-    for begin, end in sorted(spans):
-        if union and begin <= union[-1][1]:
-            union[-1] = (union[-1][0], max(end, union[-1][1]))
-        else:
-            union.append((begin, end))
-    return union
-
-
-def _overlap(begin: float, end: float, spans: Iterable[tuple[float, float]]) -> float:
-    return sum(max(0.0, min(end, last) - max(begin, first)) for first, last in spans)
-
-
-def percentile(values: Sequence[float], share: float) -> str:
-    """As text, in seconds; empty when nothing was measured."""
-    if not values:
-        return ""
-    return f"{sorted(values)[min(len(values) - 1, math.ceil(share * len(values)) - 1)]:.1f}"
+NOT_OF_A_FILE = (Harm.IN_QUEUE, Harm.IN_SPOOL, Harm.REDRIVE, Harm.TOO_SLOW)
 
 
 def show(run: Run, console: Console) -> None:
-    """Print the table, and the story of each violation."""
-    table = Table("nemesis", "times", "files", *Harm, "p50 s", "p99 s", title="What was done, and what became of the files under way")
-    for column in table.columns[1:]:
-        column.justify = "right"
-    by_name: dict[str, list[Act]] = defaultdict(list)
-    for act in run.acts:
-        by_name[act.name].append(act)
-    for name in sorted(by_name, key=lambda name: (name not in KILL_NAMES, name)):
-        _add(table, name, by_name[name], run)
-    table.add_section()
-    kills = [act for act in run.acts if act.name in KILL_NAMES]
-    _add(table, "all kills", kills, run)
-    _add(table, f"all outages ({run.outage_kinds} kinds)", [act for act in run.acts if act.name not in KILL_NAMES], run)
-    everything = [str(sum(finding.harm is harm for finding in run.findings)) for harm in Harm]
-    recoveries = run.recoveries(run.acts)
-    times, files = str(len(run.acts)), str(len(run.sent))
-    table.add_row("[bold]the whole run", times, files, *everything, percentile(recoveries, 0.5), percentile(recoveries, 0.99))
-    console.print(table)
+    """Print the tables, and the story of each violation."""
+    console.print(_nemeses(run))
     console.print(
         "Recovery: from the end of a nemesis to the next file that has its fate, where one waited; while an outage lasts, the clock stands."
     )
-    beyond = sum(count > TEMPLATE_RECEIVES for count in run.receives)
-    most = f"SQS handed a message out {max(run.receives, default=0)} times at the most (limit {MAX_RECEIVES})"
-    more = f"{beyond} of {len(run.receives)} messages more often than the {TEMPLATE_RECEIVES} times of aws/stack.yaml"
-    console.print(f"{most}; {more}.", highlight=False, soft_wrap=True)
+    console.print(recovery.table(run))
+    for line in (_receives(run), _at_points(run), _crashed(run)):
+        console.print(line, highlight=False, soft_wrap=True)
     for finding in run.findings[:STORIES]:
         console.print(f"[red]{finding.harm}[/red]: {finding.story}", highlight=False, soft_wrap=True)
         _tell(finding, run, console)
 
 
-def _add(table: Table, name: str, acts: Sequence[Act], run: Run) -> None:
+def _nemeses(run: Run) -> Table:
+    table = Table("nemesis", "times", "files", *Harm, "p50 s", "p99 s", title="What was done, and what became of the files under way")
+    for column in table.columns[1:]:
+        column.justify = "right"
+    by_name: dict[str, list[Act]] = defaultdict(list, {name: [] for name in run.point_kills})
+    for act in run.acts:
+        by_name[act.name].append(act)
+    recoveries = Recoveries(run)
+    for name in sorted(by_name, key=lambda name: (name not in run.kill_names, name)):
+        _add(table, name, by_name[name], run, recoveries, times=run.point_kills.get(name))
+    table.add_section()
+    _add(table, "all kills", run.kills, run, recoveries, times=run.kill_count)
+    _add(table, f"all outages ({run.outage_kinds} kinds)", run.outages, run, recoveries)
+    everything = [str(sum(finding.harm is harm for finding in run.findings)) for harm in Harm]
+    times = str(run.kill_count + len(run.outages))
+    table.add_row("[bold]the whole run", times, str(len(run.sent)), *everything, *_percentiles(recoveries.after(run.acts)))
+    return table
+
+
+def _add(table: Table, name: str, acts: Sequence[Act], run: Run, recoveries: Recoveries, *, times: int | None = None) -> None:
     struck = run.struck(acts)
     harms = [str(sum(f.harm is harm and f.file in struck for f in run.findings)) if harm not in NOT_OF_A_FILE else "" for harm in Harm]
-    recoveries = run.recoveries(acts)
-    table.add_row(name, str(len(acts)), str(len(struck)), *harms, percentile(recoveries, 0.5), percentile(recoveries, 0.99))
+    times = len(acts) if times is None else times
+    table.add_row(name, str(times), str(len(struck)), *harms, *_percentiles(recoveries.after(acts)))
+
+
+def _percentiles(values: Sequence[float]) -> list[str]:
+    return [f"{percentile(values, share):.1f}" if values else "" for share in (0.5, 0.99)]
+
+
+def _receives(run: Run) -> str:
+    half = run.most_receives / 2
+    beyond = sum(count > half for count in run.receives)
+    most = f"SQS handed a message out {max(run.receives, default=0)} times at the most; its limit is {run.most_receives}"
+    return f"{most}, and {beyond} of {len(run.receives)} messages passed half of it."
+
+
+def _at_points(run: Run) -> str:
+    told = sum(act.name.startswith(AT_POINT) for act in run.acts)
+    fired = sum(count > 0 for count in run.point_kills.values())
+    count = sum(run.point_kills.values())
+    return f"{fired} of {len(run.point_kills)} failpoints killed, {count} times by the counts of passes; the services' logs tell of {told}."
+
+
+def _crashed(run: Run) -> str:
+    return f"{len(run.crashed)} files lost three processes to kills and ended as `crashed`, the product's limit; a redrive loads them."
 
 
 def _tell(finding: Finding, run: Run, console: Console) -> None:

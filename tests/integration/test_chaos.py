@@ -1,11 +1,32 @@
-"""The short chaos run, with a fixed seed: kills and outages of every kind, and every file is loaded exactly once."""
+"""The short chaos run, with a fixed seed: kills and outages of every kind, and every file is loaded exactly once. And what judges it."""
 
 import os
+import socket
 import subprocess
 import sys
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
+import boto3
 import pytest
+from botocore import UNSIGNED
+from botocore.config import Config
+
+from chaos import crashes, points, recovery
+from chaos.files import DATASETS, Damage, File
+from chaos.model import Entry, Observed
+from chaos.nemesis import Act
+from chaos.proxy import Fault, Proxies
+from chaos.referee import Settled
+from chaos.result import Run
+from chaos.sender import Sent
+from decryptor.download import fetch
+from shared import failpoint
+from shared.contract import FileRef
+from shared.errors import ErrorCode, Retryable
+from shared.failpoint import Point
 
 TESTS = Path(__file__).parent.parent
 SEED = 1
@@ -21,3 +42,105 @@ def test_a_short_storm_loses_doubles_and_disorders_nothing() -> None:
         check=False,
     )
     assert done.returncode == 0, "see the table above; its last line tells how to repeat the run"
+
+
+LOADED = Entry("loaded", None, 1, 0.0)
+
+
+def sent(number: int, announced: float) -> Sent:
+    return Sent(File(number, DATASETS[0], f"incoming/chaos_stock/{number}", 1, b""), "v", "e", 1, announced)
+
+
+def run(fates: Sequence[tuple[float, float]], acts: Sequence[Act], receives: Sequence[int] = (1,)) -> Run:
+    """A run whose files were announced and had their fate at these moments."""
+    files = [sent(number, announced) for number, (announced, _) in enumerate(fates)]
+    ledger = {(s.file.key, "v"): replace(LOADED, updated=fate) for s, (_, fate) in zip(files, fates, strict=True)}
+    return Run(files, acts, Settled(Observed(ledger, {}, [], 0, []), 1.0), [], receives, 10, {}, frozenset(), 10)
+
+
+def stories(result: Run) -> list[str]:
+    return [finding.story for finding in recovery.check(result)]
+
+
+OUTAGE = Act("S3 cut", 100.0, 160.0)
+
+
+@pytest.mark.parametrize(
+    ("fate", "others", "told"),
+    [
+        (169.0, [], []),
+        (171.0, [], ["files flowed again 11.0 s after an outage of 60 s: 10 s are promised"]),
+        (171.0, [Act("Redis cut", 165.0, 166.0)], []),
+        (171.0, [Act("Redis cut", 150.0, 159.0)], ["files flowed again 11.0 s after an outage of 60 s: 10 s are promised"]),
+        (171.0, [Act("kill: poller", 155.0, 155.0)], []),
+        (171.0, [Act("kill: loader's child", 162.0, 162.0)], ["files flowed again 11.0 s after an outage of 60 s: 10 s are promised"]),
+        (185.0, [Act("Redis cut", 175.0, 176.0)], ["files flowed again 25.0 s after an outage of 60 s: 10 s are promised"]),
+    ],
+)
+def test_files_flow_soon_after_an_outage_unless_something_else_went_wrong(fate: float, others: list[Act], told: list[str]) -> None:
+    assert stories(run([(90.0, fate)], [OUTAGE, *others])) == told
+
+
+def test_an_outage_that_nobody_waited_for_is_not_measured() -> None:
+    assert stories(run([(90.0, 95.0), (161.0, 200.0)], [OUTAGE])) == []
+
+
+def test_slow_recovery_from_kills_is_told_where_there_are_enough() -> None:
+    fates = [(1000.0 * nth, 1000.0 * nth + (26.0 if nth < 10 else 6.0)) for nth in range(recovery.ENOUGH)]
+    kills = [Act("kill: poller", announced + 1.0, announced + 1.0) for announced, _ in fates]
+    told = "of the kills, p99 was recovered from after 25.0 s: 20 s are promised, the visibility timeout and 10 s"
+    assert stories(run(fates, kills)) == [told]
+    assert stories(run(fates[5:], kills[5:])) == []
+
+
+def test_receives_stay_below_the_limit() -> None:
+    assert stories(run([], [], [9, 3])) == []
+    assert stories(run([], [], [10, 3])) == ["SQS handed a message out 10 times, and 10 are all that aws/stack.yaml allows"]
+
+
+def deaths(count: int) -> list[Act]:
+    kinds = ["kill: loader's child", f"kill: at {Point.DECRYPTOR_TAKEN}", "kill: decryptor's child"]
+    return [Act(kinds[nth], 2.0 + nth, 2.0 + nth) for nth in range(count)]
+
+
+def test_a_file_whose_processes_were_killed_thrice_may_be_crashed() -> None:
+    ledger = {(f"incoming/chaos_stock/{number}", "v"): Entry("rejected", "crashed", None, 9.0) for number in range(3)}
+    files = [sent(0, 1.0), sent(1, 4.5)]
+    assert crashes.killed_thrice(files, ledger, [*deaths(3), Act("kill: poller", 5.0, 5.0)]) == {0}
+    assert crashes.killed_thrice(files, ledger, deaths(2)) == frozenset()
+    assert crashes.killed_thrice([sent(number, 1.0) for number in range(3)], ledger, deaths(3)) == frozenset(), "too many to be chance"
+    assert [s.file.damage for s in crashes.as_damaged(files, frozenset({0}))] == [Damage.CRASHED, None]
+
+
+def test_failpoints_make_their_share_of_the_kills() -> None:
+    traps = points.choose(kills=1200, files=2100)
+    assert {trap.point for trap in traps} == set(Point)
+    expected = sum(trap.kills(int(2100 * points.PASSES_PER_FILE.get(trap.point, points.USUAL_PASSES_PER_FILE)) + 1) for trap in traps)
+    assert expected + points.left_over(1200) == pytest.approx(1200, rel=0.05)
+    assert min(trap.number for trap in points.choose(kills=100_000, files=100)) == points.LEAST
+
+
+def test_a_trap_that_was_disarmed_neither_kills_nor_counts(tmp_path: Path) -> None:
+    traps = [points.Trap(Point.POLLER_HELD, 5, again=False), points.Trap(Point.POLLER_HELD, 3, again=False)]
+    armed = points.Points([*traps, points.Trap(Point.LOADER_TAKEN, 2, again=True)], tmp_path)
+    for trap in traps:
+        failpoint.count_file(tmp_path, trap.term).write_bytes(b"....")
+    failpoint.count_file(tmp_path, "loader.taken=kill@*/2").write_bytes(b".....")
+    armed.disarm()
+    assert armed.kills() == {"kill: at poller.held": 1, "kill: at loader.taken": 2}
+    assert failpoint.count_file(tmp_path, traps[0].term).stat().st_size == 5, "so the next pass is the sixth"
+
+
+@pytest.mark.parametrize(("fault", "code"), [(Fault.KMS_DISABLED, "KMS.DisabledException"), (Fault.KMS_THROTTLES, "ThrottlingException")])
+def test_the_decryptor_takes_an_absent_kms_for_an_outage(fault: Fault, code: str) -> None:
+    times = {"event_time": "2026-01-01T00:00:00Z", "received_at": "2026-01-01T00:00:00Z"}
+    file = FileRef(bucket="b", key="incoming/orders/a.csv.gz.age", version_id="v", size=1, message_id="m", **times)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        proxies = Proxies({"s3": silent.getsockname()[1]}, SEED)
+        proxies.begin("s3", fault)
+        endpoint = f"http://127.0.0.1:{proxies.ways['s3'].port}"
+        config = Config(signature_version=UNSIGNED, retries={"total_max_attempts": 1}, read_timeout=5)
+        s3: Any = boto3.client("s3", endpoint_url=endpoint, region_name="us-east-1", config=config)
+        with pytest.raises(Retryable, match=f"400 {code}") as raised:
+            fetch(s3, file)
+    assert raised.value.error_code == ErrorCode.STORAGE_UNAVAILABLE

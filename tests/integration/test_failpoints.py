@@ -33,8 +33,8 @@ POLLER = sorted((p for p in Point if p.startswith("poller.")), key=lambda p: (p 
 REJECTED = Point.POLLER_LETTER_SENT
 """Its file is one that will not load: no other has a dead letter."""
 ON_THE_WAY = (
-    # Held until a heartbeat has come by, every third of the visibility timeout.
-    f"decryptor.taken(*/{Point.POLLER_EXTENDED}.*)=sleep:{VISIBILITY_TIMEOUT_S / 3 + 1:.0f}@1",
+    # Held until a heartbeat has come by: one every third of the visibility timeout, and up to a round of the keeper later.
+    f"decryptor.taken(*/{Point.POLLER_EXTENDED}.*)=sleep:{VISIBILITY_TIMEOUT_S * 3 // 4}@1",
     f"decryptor.taken(*/{Point.POLLER_HANDED_BACK}.*)=raise@1",
 )
 STALL = "decryptor.written(*/stalls.*)=stop@1"
@@ -90,6 +90,8 @@ def world(start_stack: Start, tmp_path_factory: pytest.TempPathFactory) -> World
         HIKYAKU_BROKER_VISIBILITY_TIMEOUT="10",
         # LocalStack answers a long poll though its client is dead: what is sent meanwhile is lost for a visibility timeout.
         HIKYAKU_RECEIVE_WAIT="1",
+        # What a process leaves that dies after its file went through by another is for the sweep.
+        HIKYAKU_SPOOL_SWEEP_INTERVAL="5",
         HIKYAKU_TASK_DEADLINE=str(DEADLINE_S),
         HIKYAKU_CONCURRENCY="3",
         HIKYAKU_FAILPOINTS=";".join([*map(crash, Point), *POISON.values(), *ON_THE_WAY, STALL]),

@@ -6,8 +6,10 @@ import subprocess
 import sys
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import pytest
+from kombu.transport import virtual
 from pydantic import ValidationError
 
 from decryptor.settings import DecryptorSettings
@@ -34,6 +36,19 @@ def common(**said: Any) -> CommonSettings:
 
 def poller(**said: Any) -> PollerSettings:
     return PollerSettings.model_validate({"redis_url": "redis://unused.invalid", "instance": "x"} | POLLER | said)
+
+
+def test_a_message_whose_acknowledgement_redis_does_not_hear_is_let_go() -> None:
+    """Else the consumer, which holds one at a time, would never read again: see `broker.SteadyQoS`."""
+    app = celery_app.build(QueueName.SETTLE, common(redis_url="redis://127.0.0.1:1/0", redis_connect_timeout=1))
+    channel = app.connection().transport.Channel
+    for let_go in ("ack", "reject"):
+        qos = channel.QoS(mock.Mock(**{"conn_or_acquire.side_effect": ConnectionError("gone")}), prefetch_count=1)
+        virtual.QoS.append(qos, mock.Mock(), "tag")
+        assert not qos.can_consume()
+        with pytest.raises(ConnectionError):
+            getattr(qos, let_go)("tag")
+        assert qos.can_consume(), let_go
 
 
 def test_every_wait_for_redis_is_as_set() -> None:

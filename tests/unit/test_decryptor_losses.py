@@ -12,7 +12,7 @@ import pytest
 from decryptor.keyring import Keyring
 from decryptor.tasks import Bench, decrypt_parcel
 from shared import celery_app, losses
-from shared.contract import DecryptedParcel, FileRef, Parcel
+from shared.contract import DecryptedParcel, FileRef, Parcel, Problem
 
 
 def ref(name: str, message_id: str) -> FileRef:
@@ -30,6 +30,8 @@ def outcome(tmp_path: Path, files: tuple[FileRef, ...], lost: int) -> list[tuple
     return [item.problem and (item.problem.error_code, item.problem.retry) for item in DecryptedParcel.read(data).items]
 
 
+UNTOUCHED: Any = None
+"""Whoever needs anything of the bench fails."""
 TRIED = ("openpgp_invalid", False)
 
 
@@ -53,6 +55,12 @@ def test_files_of_one_message_share_its_fate(tmp_path: Path) -> None:
     both = (A, ref("b.csv.gz.gpg", "m1"))
     assert outcome(tmp_path, both, 1) == [TRIED, TRIED]
     assert outcome(tmp_path, both, losses.TRIES) == [("crashed", False)] * 2
+
+
+def test_what_the_poller_has_given_up_is_not_tried(tmp_path: Path) -> None:
+    problem = Problem(error_code="timeout", message="three times", retry=False)
+    data = decrypt_parcel(UNTOUCHED, Parcel(parcel_id="p", files=(A,), problem=problem).dump(), 0)
+    assert [item.problem for item in DecryptedParcel.read(data).items] == [problem]
 
 
 @pytest.mark.parametrize(("raised", "fate"), [("MemoryError", -signal.SIGKILL), ("ValueError", 1)])

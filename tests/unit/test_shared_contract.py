@@ -32,6 +32,7 @@ PAYLOADS: list[Payload] = [
     FILE,
     problem(),
     Parcel(parcel_id="p", files=(FILE, file_ref("m2"))),
+    Parcel(parcel_id="p", files=(FILE,), problem=problem()),
     Decrypted(file=FILE, sha256="00", signer="s", recipient_identity="i"),
     DecryptedParcel(parcel_id="p", items=(Decrypted(file=FILE, problem=problem()), Decrypted(file=FILE))),
     settlement(FILE, Verdict.REJECTED),

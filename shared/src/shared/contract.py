@@ -123,6 +123,8 @@ class Parcel(Payload):
 
     parcel_id: str
     files: tuple[FileRef, ...]
+    problem: Problem | None = None
+    """Why its files are tried no more: the decryptor passes it on in place of decrypting them. An older one tries them."""
 
 
 class Decrypted(Payload):

@@ -152,7 +152,7 @@ DECISIONS: Mapping[Happening, Decision] = MappingProxyType(
         Happening.BROKER_AWAY: _HOLD,
         Happening.BROKER_FORGOT: _HOLD,
         Happening.SILENT: _EXPIRE,
-        # Tried no more: the loader is asked to reject it, unless it was loaded after all.
+        # Tried no more: its next chain asks the loader to reject it, unless it was loaded after all.
         Happening.STALLED: _HOLD,
         Happening.WORKERS_AWAY: _EXPIRE,
         Happening.HELD_TOO_LONG: _EXPIRE,

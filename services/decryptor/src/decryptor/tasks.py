@@ -43,14 +43,14 @@ def decrypt_parcel(bench: Bench, data: dict[str, Any], lost: int = 0) -> dict[st
         lost: how many worker processes it has cost so far.
     """
     parcel = Parcel.read(data)
-    crashed = losses.verdict(parcel.files, lost)
-    items = tuple(_crashed(file, crashed) if crashed else decrypt_item(bench, file) for file in parcel.files)
+    hopeless = parcel.problem or losses.verdict(parcel.files, lost)
+    items = tuple(_given_up(file, hopeless) if hopeless else decrypt_item(bench, file) for file in parcel.files)
     for file in parcel.files:
         failpoint(Point.DECRYPTOR_RETURNING, file.key)
     return DecryptedParcel(parcel_id=parcel.parcel_id, items=items).dump()
 
 
-def _crashed(file: FileRef, problem: Problem) -> Decrypted:
+def _given_up(file: FileRef, problem: Problem) -> Decrypted:
     log = get_logger().bind(action="decrypt", file=file.file_id, message_id=file.message_id)
     log.warning("retry" if problem.retry else "reject", key=file.key, error_code=problem.error_code, reason=problem.message)
     return Decrypted(file=file, problem=problem)

@@ -8,7 +8,7 @@ from celery.canvas import Signature
 from kombu.exceptions import OperationalError
 
 from poller.in_flight import Held
-from shared.contract import Decrypted, DecryptedParcel, FileRef, Parcel, Problem, QueueName, TaskName, settle_queue
+from shared.contract import FileRef, Parcel, QueueName, TaskName, settle_queue
 
 BROKER_ERRORS = (OperationalError, ConnectionError, TimeoutError)
 """What submitting raises while Redis is away."""
@@ -53,24 +53,18 @@ class Pipeline:
         if not files:
             # All were settled between being due and now, by an earlier chain that was thought lost.
             return ""
-        parcel_id = uuid4().hex[:12]
+        # What is to be rejected goes the same way: the poller may not write the loader's queue.
+        parcel = Parcel(parcel_id=uuid4().hex[:12], files=files, problem=group[0].problem)
         for held in group:
-            held.parcel_id = parcel_id
-        chain(*self._links(parcel_id, files, group[0].problem), app=self._app).apply_async()
-        return parcel_id
-
-    def _links(self, parcel_id: str, files: tuple[FileRef, ...], problem: Problem | None) -> Iterator[Signature]:
-        """The tasks of a chain; what is to be rejected goes straight to the loader, who keeps the ledger."""
+            held.parcel_id = parcel.parcel_id
         label = _label(files)
-        if problem is None:
-            yield self._signature(
-                TaskName.DECRYPT, str(QueueName.DECRYPT), label, parcel_id, Parcel(parcel_id=parcel_id, files=files).dump()
-            )
-            yield self._signature(TaskName.LOAD, str(QueueName.LOAD), label, parcel_id)
-        else:
-            rejected = DecryptedParcel(parcel_id=parcel_id, items=tuple(Decrypted(file=file, problem=problem) for file in files))
-            yield self._signature(TaskName.LOAD, str(QueueName.LOAD), label, parcel_id, rejected.dump())
-        yield self._signature(TaskName.SETTLE, self._settle_queue, label, parcel_id)
+        links = (
+            self._signature(TaskName.DECRYPT, str(QueueName.DECRYPT), label, parcel.parcel_id, parcel.dump()),
+            self._signature(TaskName.LOAD, str(QueueName.LOAD), label, parcel.parcel_id),
+            self._signature(TaskName.SETTLE, self._settle_queue, label, parcel.parcel_id),
+        )
+        chain(*links, app=self._app).apply_async()
+        return parcel.parcel_id
 
     def _signature(self, task: TaskName, queue: str, label: str, parcel_id: str, *args: object) -> Signature:
         # str(): Celery takes anything with a `name` for a task of its own, an enum member too.

@@ -11,12 +11,12 @@ from typing import Any
 from unittest import mock
 
 import psycopg
-from psycopg import sql
 
 from fakes.postgres import FakeConnection, Table, TableRow
-from loader import relation, sqlstate, staging, upsert
+from loader import loading, relation, sqlstate, staging, upsert
+from loader.layout import Layout
+from loader.reading import Reading
 from loader.relation import Relation
-from loader.source import Source
 from loader.staging import Staged
 from loader.upsert import Merged
 from shared.datasets import Dataset, Mode
@@ -32,8 +32,9 @@ def look_up(connection: Any, dataset: Dataset) -> Relation:
     return Relation(schema=schema, name=name, oid=0, role="", columns=(), keys=(), has_primary_key=True, deferrable=False, kept=frozenset())
 
 
-def fill(connection: Any, target: Relation, _dataset: Dataset, source: Source) -> Staged:
+def fill(connection: Any, target: Relation, reading: Reading) -> Staged:
     """The file's rows, put aside in the session."""
+    source = reading.open()
     text = b"".join(source.chunks()).decode()
     connection.speak("copy")
     table: Table = connection.server.tables[str(target)]
@@ -43,7 +44,7 @@ def fill(connection: Any, target: Relation, _dataset: Dataset, source: Source) -
     if any(len(row) != len(header) for row in rows):
         raise Rejected(ErrorCode.CSV_MALFORMED, "a line has too few or too many fields")
     connection.staged = [tuple(row) for row in rows]
-    return Staged(sql.Identifier("staged"), tuple(header), tuple(header[: table.key]), len(rows), source.sha256)
+    return Staged("staged", Layout(()), tuple(header[: table.key]), len(rows), len(rows), source.sha256)
 
 
 def lock(connection: Any, target: Relation) -> None:
@@ -55,17 +56,27 @@ def lock(connection: Any, target: Relation) -> None:
         raise sqlstate.translate(error) from None
 
 
-def merge(connection: FakeConnection, target: Relation, dataset: Dataset, staged: Staged) -> Merged:
+class FakeMerge:
     """What the commit will do to the table."""
-    connection.speak("merge")
-    rows, table = list(connection.staged), connection.server.tables[str(target)]
-    keys = [row[: table.key] for row in rows]
-    if dataset.mode is Mode.UPSERT and len(set(keys)) < len(keys):
-        raise Rejected(ErrorCode.DUPLICATE_KEYS, "a key is there twice")
-    changed = sum(row not in table.rows for row in rows) if dataset.mode is Mode.UPSERT else len(rows)
-    change = {Mode.UPSERT: _upsert, Mode.APPEND: _append, Mode.REPLACE: _replace}[dataset.mode]
-    connection.merge(str(target), lambda there: change(there, rows))
-    return Merged(staged.rows, changed)
+
+    def __init__(self, connection: FakeConnection, target: Relation, reading: Reading, staged: Staged, _key: str) -> None:
+        self._connection = connection
+        self._target = str(target)
+        self._mode = reading.dataset.mode
+        self._staged = staged
+
+    def all(self) -> Merged:
+        """Do it."""
+        connection, mode = self._connection, self._mode
+        connection.speak("merge")
+        rows, table = list(connection.staged), connection.server.tables[self._target]
+        keys = [row[: table.key] for row in rows]
+        if mode is Mode.UPSERT and len(set(keys)) < len(keys):
+            raise Rejected(ErrorCode.DUPLICATE_KEYS, "a key is there twice")
+        changed = sum(row not in table.rows for row in rows) if mode is Mode.UPSERT else len(rows)
+        change = {Mode.UPSERT: _upsert, Mode.APPEND: _append, Mode.REPLACE: _replace}[mode]
+        connection.merge(self._target, lambda there: change(there, rows))
+        return Merged(inserted=changed, unchanged=self._staged.rows - changed)
 
 
 def _upsert(table: Table, rows: list[TableRow]) -> None:
@@ -89,7 +100,7 @@ def replaced() -> Iterator[None]:
             (relation, "look_up", look_up),
             (staging, "fill", fill),
             (upsert, "lock", lock),
-            (upsert, "merge", merge),
+            (loading, "Merge", FakeMerge),
         ):
             stack.enter_context(mock.patch.object(module, name, fake))
         yield

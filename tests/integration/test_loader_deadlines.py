@@ -13,8 +13,9 @@ import psycopg
 import pytest
 
 from integration.loader_fixture import Desk
-from loader import migrate, staging, tasks
+from loader import migrate, tasks
 from loader.app import build_app
+from loader.copying import Copy
 from loader.database import Database
 from loader.loading import Loader
 from loader.settings import LoaderSettings
@@ -102,7 +103,7 @@ def test_a_database_that_is_stopped_is_given_up_while_we_wait_for_it(stock: Desk
 
 
 def test_a_database_that_is_stopped_in_mid_copy_is_given_up(stock: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
-    loader, original = hasty(stock), staging._copy
+    loader, original = hasty(stock), Copy.strict
     session = backend(loader)
     content = b"id,v\n" + b"".join(b"%d,%s\n" % (n, b"x" * 1000) for n in range(30_000))
 
@@ -113,7 +114,7 @@ def test_a_database_that_is_stopped_in_mid_copy_is_given_up(stock: Desk, monkeyp
                     os.kill(pid, signal.SIGSTOP)
             yield chunk
 
-    monkeypatch.setattr(staging, "_copy", lambda c, table, names, dataset, chunks: original(c, table, names, dataset, stopping(chunks)))
+    monkeypatch.setattr(Copy, "strict", lambda copy, pieces: original(copy, stopping(pieces)))
     with continued([session, parent(session)]):
         started = time.monotonic()
         settlement = loader.settle(stock.decrypted(stock.file(key()), content))

@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from integration.loader_fixture import Desk
-from loader import ledger, source, staging
+from loader import ledger, source
+from loader.copying import Copy
 from loader.database import Database
 from loader.loading import Loader
 from shared.contract import Problem, Verdict
@@ -86,8 +87,8 @@ def test_a_connection_killed_in_mid_copy_leaves_nothing_and_the_next_attempt_loa
                 if number == 3:
                     admin.execute("SELECT pg_terminate_backend(%s, 10000)", (victim,))
 
-        original = staging._copy
-        patched.setattr(staging, "_copy", lambda c, table, names, dataset, chunks: original(c, table, names, dataset, killing(chunks)))
+        original = Copy.strict
+        patched.setattr(Copy, "strict", lambda copy, pieces: original(copy, killing(pieces)))
         settlement = stock.loader.settle(stock.decrypted(file, content))
     assert (settlement.verdict, settlement.error_code) == (Verdict.RETRY, "database_unavailable")
     assert stock.rows("SELECT count(*) FROM stock") == [(0,)]

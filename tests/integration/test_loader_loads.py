@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from integration.loader_fixture import Desk
-from loader import staging
+from loader import staging_table
 from shared.contract import Verdict
 
 pytest_plugins = ("integration.postgres_fixture", "integration.loader_fixture")
@@ -213,7 +213,7 @@ def test_a_table_that_is_altered_between_two_files(desk: Desk) -> None:
 
 
 def test_more_datasets_than_a_session_keeps_staging_tables_for(desk: Desk) -> None:
-    for number in range(staging.KEPT_AT_MOST + 4):
+    for number in range(staging_table.KEPT_AT_MOST + 4):
         desk.table(f"many_{number} (id int PRIMARY KEY)")
         for name in "ab":
             assert desk.send(key(f"many_{number}", name), f"id\n1\n{ord(name)}\n").status == "loaded"

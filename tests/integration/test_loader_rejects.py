@@ -54,7 +54,7 @@ BAD = {
     "breaks a check": Bad(text(f"1,{CANARY},-1,,,1"), "constraint_violated", "goods_price_check"),
     "breaks another unique key": Bad(text(GOOD, f"2,{CANARY},1,,{CANARY},1"), "constraint_violated", "goods_code_key"),
     "refers to nobody, deferred": Bad(text(f"1,{CANARY},1,,,77"), "constraint_violated", "goods_owner_fkey"),
-    "the same key twice": Bad(text(GOOD, f"3,{CANARY},1,,a,1", f"1,{CANARY},1,,b,1"), "duplicate_keys", "the first is data record 3"),
+    "the same key twice": Bad(text(GOOD, f"3,{CANARY},1,,a,1", f"1,{CANARY},1,,b,1"), "duplicate_keys", "the first in line 4"),
     "unknown columns": Bad(text(head="id,name,nom,price,day,code,owner,prix\n"), "columns_mismatch", "no column nom, prix"),
     "missing columns": Bad(text(head="id,price,day,owner\n"), "columns_mismatch", "lacks name, code"),
     "a column twice": Bad(text(head="id,name,name,price,day,code,owner\n"), "columns_mismatch", "name more than once"),

@@ -63,22 +63,60 @@ def test_defaults_that_only_fit_with_an_entry_are_told_at_the_file() -> None:
 
 
 WRONG = {
-    "mode = ": "line 4",
-    "mode = 'merge'": r"line 4: datasets.orders.mode: Input should be 'upsert', 'append' or 'replace'",
-    "table = 'a.b.c'": "line 4: datasets.orders.table",
-    "tabel = 'a'": "line 4: datasets.orders.tabel: is not an option",
-    "name = 'a'": "line 4: datasets.orders.name: is not an option",
-    "encoding = 'utf-16'": "line 4: datasets.orders.encoding: must be one of utf-8",
-    "encoding = 7": "line 4: datasets.orders.encoding",
-    "header = 'maybe'": "line 4: datasets.orders.header",
-    "header = false": 'line 3: datasets.orders: header = "none" needs columns',
-    "columns = ['a']": "line 3: datasets.orders: columns = ",
-    "header = false\ncolumns = ['a', 'a']": "line 3: datasets.orders: columns names a column twice",
-    "delimiter = ';;'": "line 4: datasets.orders.delimiter",
-    "delimiter = '、'": "line 3: datasets.orders: delimiter must be one ASCII",
+    "mode = ": "line 4: this is no TOML",
+    "mode = 'merge'": 'line 4: datasets.orders.mode: must be "upsert", "append" or "replace"',
+    "mode = 'upsrt'": "(did you mean upsert?)",
+    "table = 'a.b.c'": "line 4: datasets.orders.table: must be table, for one in schema public, or schema.table",
+    "tabel = 'a'": "line 4: datasets.orders.tabel: is not an option (did you mean table?)",
+    "name = 'a'": "line 4: datasets.orders.name: is not an option: the heading's name",
+    "daily.mode = 'append'": 'a name with a dot needs quotes: [datasets."orders.daily"]',
+    "encoding = 'utf-7'": "line 4: datasets.orders.encoding: must be one of utf-8",
+    "encoding = 'utf-88'": "(did you mean utf-8?)",
+    "encoding = 7": "line 4: datasets.orders.encoding: must be a text in quotes",
+    "header = 'maybe'": 'line 4: datasets.orders.header: must be "by_name", "match" or "none"',
+    "header = false": 'line 4: datasets.orders.header: header = "none" needs columns',
+    "columns = ['a']": "line 4: datasets.orders.columns: columns = ",
+    "header = false\ncolumns = ['a', 'a']": "line 5: datasets.orders.columns: columns names a twice",
+    "header = false\ncolumns = ['a', '']": "line 5: datasets.orders.columns: must name a column",
+    "header = false\ncolumns = ['a', 1]": "line 5: datasets.orders.columns: must be a text in quotes",
+    "header = false\ncolumns = ['a', 'b']\nrename = {c = 'd'}": "line 6: datasets.orders.rename: rename speaks of c, which columns lacks",
+    "header = false\ncolumns = ['a', 'b']\nrename = {a = 'b'}": "line 6: datasets.orders.rename: after rename two columns have the name b",
+    "header = false\ncolumns = ['a', 'b']\nkey = 'c'": "line 6: datasets.orders.key: key names c, which columns lacks",
+    "header = false\ncolumns = ['a', 'b']\nrename = {a = 'c'}\nkey = 'a'": "line 7: datasets.orders.key: key names a, which columns lacks",
+    "header = false\ncolumns = ['a', 'b']\nnewer_by = 'c'": "line 6: datasets.orders.newer_by: newer_by names c, which columns lacks",
+    "header = false\ncolumns = ['a', 'b']\ndelete_when = {c = 'D'}": "delete_when names c, which columns lacks",
+    "rename = {a = 'c', b = 'c'}": 'line 4: datasets.orders.rename: rename gives two columns the name "c"',
+    "key = ['a', 'a']": "line 4: datasets.orders.key: key names a twice",
+    "delimiter = ';;'": "line 4: datasets.orders.delimiter: must be one ASCII character",
+    "delimiter = '、'": "line 4: datasets.orders.delimiter: must be one ASCII character",
     "delimiter = 'n'": "line 4: datasets.orders.delimiter",
-    "null = ','": "line 3: datasets.orders: null must not hold",
-    "max_bytes = 0": "line 4: datasets.orders.max_bytes",
+    'delimiter = "\\u0000"': "line 4: datasets.orders.delimiter",
+    "delimiter = '|'\nescape = '|'": "line 5: datasets.orders.escape: must be \\ (written '\\')",
+    "quote = '|'": "line 4: datasets.orders.quote: must be",
+    "null = ','": "line 4: datasets.orders.null: null must not hold the delimiter",
+    "null = ['', '\"']": "line 4: datasets.orders.null: null must not hold the quote",
+    "null = []": "line 4: datasets.orders.null: must not be empty",
+    "datestyle = 'DMY'": "line 4: datasets.orders.datestyle: must be ISO, SQL",
+    "timezone = 'Asia Tokyo'": "line 4: datasets.orders.timezone: must be a time zone",
+    "rescue_column = 'a'": 'line 4: datasets.orders.rescue_column: rescue_column needs on_extra_column = "rescue"',
+    "mode = 'append'\nnewer_by = 'a'": 'line 5: datasets.orders.newer_by: newer_by needs mode = "upsert"',
+    "mode = 'replace'\ndelete_when = {a = 'b'}": 'line 5: datasets.orders.delete_when: delete_when needs mode = "upsert"',
+    "delete_when = {a = 'b', c = 'd'}": "line 4: datasets.orders.delete_when: must not have more than 1 entry",
+    "delete_when = 'a'": "line 4: datasets.orders.delete_when: must be a table of texts",
+    "file_column = 'a'\nline_column = 'a'": 'line_column and file_column are both "a"',
+    "file_column = 'a'\non_extra_column = 'rescue'\nrescue_column = 'a'": 'rescue_column and file_column are both "a"',
+    "file_column = 'a'\nkey = ['a', 'b']": 'line 5: datasets.orders.key: key names "a", whose value comes from file_column',
+    "line_column = 'a'\nrename = {x = 'a'}": 'line 4: datasets.orders.line_column: line_column is "a", which is a column of the file',
+    "match = 'outgoing/*'": "line 4: datasets.orders.match: match never does",
+    "match = 'incoming/orders/today.csv'": "line 4: datasets.orders.match: match never does",
+    "match = 'incoming/test/*'": "line 4: datasets.orders.match: match never does: a dry run's key",
+    "max_bytes = 0": "line 4: datasets.orders.max_bytes: must be at least 1",
+    "max_bytes = 1e9": "line 4: datasets.orders.max_bytes: must be a whole number",
+    "max_ratio = true": "line 4: datasets.orders.max_ratio: must be a whole number",
+    **{
+        f"max_rejected_rows = {said}": "must be a count of rows as 10, or a share"
+        for said in ("-1", "1.5", "1.0", "inf", "nan", "true", "'5%'")
+    },
     "signature = 'maybe'": "line 4: datasets.orders.signature",
 }
 
@@ -93,10 +131,15 @@ def test_a_mistake_is_named_with_its_line(line: str, said: str) -> None:
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("[dataset.x]", "dataset"),
-        ("defaults = 1", "defaults: must be a table"),
-        ("datasets = 1", "datasets: must be"),
-        ("[defaults]\ntable='a'", "line 2"),
+        ("[dataset.x]", r"line 1: dataset: .*did you mean datasets\?"),
+        ("\n[orders]", r"line 2: orders: .*did you mean \[datasets\.orders\]\?"),
+        ("defaults = 1", "line 1: defaults: must be a table"),
+        ("datasets = 1", r"line 1: datasets: must be a table: \[datasets\.<name>\]"),
+        ("[datasets]\norders = 1", r"line 2: datasets\.orders: must be a table"),
+        ("[defaults]\ntable='a'", r"line 2: defaults\.table: belongs to one dataset"),
+        ("[datasets.test]", r"line 1: datasets\.test: no file ever comes here"),
+        ("[datasets.'a/b']", r'line 1: datasets\."a/b": no file ever comes here'),
+        ("[datasets.a]\nmatch='incoming/*'\n[datasets.b]\nmatch='incoming/*'", r"line 4: datasets\.b\.match: .* datasets\.a matches"),
     ],
 )
 def test_a_mistake_in_the_outline_is_named(text: str, said: str) -> None:
@@ -109,7 +152,7 @@ def test_an_edit_holds_at_once_and_a_broken_one_is_told_once(tmp_path: Path, cap
     file = DatasetsFile(path)
     path.write_text("[datasets.orders]\nmode = 'append'\n")
     assert file.current().of(KEY).mode is Mode.APPEND
-    path.write_text("[datasets.orders]\nmode = 'brokenn'\n")
+    path.write_text("[datasets.orders]\nmode = 'brokenn'\nkee = 1\n")
     assert [file.current().of(KEY).mode for _ in range(3)] == [Mode.APPEND] * 3
     path.unlink()
     assert [file.current().of(KEY).mode for _ in range(3)] == [Mode.APPEND] * 3
@@ -117,6 +160,8 @@ def test_an_edit_holds_at_once_and_a_broken_one_is_told_once(tmp_path: Path, cap
     assert file.current().of(KEY).mode is Mode.REPLACE
     said = "".join(capsys.readouterr())
     assert (said.count("datasets_kept"), said.count("datasets_read")) == (2, 2)
+    assert "line 2: datasets.orders.mode" in said
+    assert "line 3: datasets.orders.kee: is not an option (did you mean key?)" in said
 
 
 def test_an_edit_that_keeps_the_size_is_seen(tmp_path: Path) -> None:
@@ -128,9 +173,17 @@ def test_an_edit_that_keeps_the_size_is_seen(tmp_path: Path) -> None:
     assert file.current().of(KEY).mode is Mode.APPEND
 
 
-@pytest.mark.parametrize("content", [b"[datasets.orders]\nmode = 'x'\n", b"\xff"])
+@pytest.mark.parametrize("content", [b"[datasets.orders]\nmode = 'x'\n", b"\xff", b"mode"])
 def test_at_start_a_broken_file_is_an_error_that_names_the_file(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "datasets.toml"
     path.write_bytes(content)
-    with pytest.raises(DatasetsError, match=r"datasets\.toml: "):
+    with pytest.raises(DatasetsError, match=r"datasets\.toml: line \d: "):
         DatasetsFile(path)
+
+
+def test_at_start_each_problem_of_a_broken_file_has_a_line_of_its_own(tmp_path: Path) -> None:
+    path = tmp_path / "datasets.toml"
+    path.write_text("[datasets.orders]\nmode = 'x'\nkee = 1\n")
+    with pytest.raises(DatasetsError) as error:
+        DatasetsFile(path)
+    assert [line.strip().split(":")[0] for line in str(error.value).splitlines()] == [str(path), "line 2", "line 3"]

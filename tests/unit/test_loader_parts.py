@@ -2,24 +2,19 @@
 
 import gzip
 import hashlib
-from collections.abc import Iterator
-from itertools import pairwise
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import psycopg
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from fakes.line import file_ref, problem
-from loader import header, sqlstate, tasks
+from loader import sqlstate, tasks
 from loader.app import build_app
 from loader.ledger import Outcome, watermark
 from loader.settings import LoaderSettings
 from loader.source import CHUNK, Source
-from loader.staging import without_end_marker
 from shared import protocol
 from shared.contract import (
     PAYLOAD_VERSION,
@@ -32,61 +27,8 @@ from shared.contract import (
     UnknownPayloadError,
     Verdict,
 )
-from shared.datasets import Dataset
 from shared.errors import ErrorCode, Rejected, Retryable
 from shared.protocol import FileStatus
-
-PLAIN = Dataset(name="x")
-
-
-def pieces(data: bytes, cuts: list[int]) -> Iterator[bytes]:
-    """The data, cut anywhere."""
-    edges = sorted({0, len(data), *(cut % (len(data) + 1) for cut in cuts)})
-    yield from (data[a:b] for a, b in pairwise(edges))
-
-
-CUTS = st.lists(st.integers(0, 200), max_size=12)
-
-
-@given(CUTS, st.sampled_from([b"\n", b"\r\n", b"\r"]))
-def test_wherever_the_chunks_are_cut_the_header_ends_at_the_same_place(cuts: list[int], end: bytes) -> None:
-    data = b'a,"b ""x""\r\nc",d' + end + b"1,2,3" + end
-    head, rest = header.split(pieces(data, cuts), PLAIN)
-    assert head.names == ("a", 'b "x"\r\nc', "d")
-    assert b"".join(rest) == b"1,2,3" + end
-
-
-@given(st.lists(st.sampled_from([b"\\.", b"a", b"\n", b"\r", b'"', b"\\", b"."]), max_size=30), CUTS)
-def test_wherever_the_chunks_are_cut_an_end_marker_is_found(tokens: list[bytes], cuts: list[int]) -> None:
-    data = b"".join(tokens)
-    alone = b"\\." in data.replace(b"\r", b"\n").split(b"\n")
-    if alone:
-        with pytest.raises(Rejected, match="csv_malformed"):
-            list(without_end_marker(pieces(data, cuts)))
-    else:
-        assert b"".join(without_end_marker(pieces(data, cuts))) == data
-
-
-@given(CUTS)
-def test_a_byte_order_mark_goes_only_from_utf8(cuts: list[int]) -> None:
-    data = header.BOM + b"a\nb"
-    assert b"".join(header.without_bom(pieces(data, cuts), PLAIN)) == b"a\nb"
-    assert b"".join(header.without_bom(pieces(data, cuts), Dataset(name="x", encoding="cp932"))) == data
-    assert b"".join(header.without_bom(iter([]), PLAIN)) == b""
-
-
-def test_a_header_without_end_is_given_up_within_a_bound() -> None:
-    read = 0
-
-    def endless() -> Iterator[bytes]:
-        nonlocal read
-        while True:
-            read += 1
-            yield b'"' * 3 + b"a" * CHUNK
-
-    with pytest.raises(Rejected, match="does not end"):
-        header.split(endless(), PLAIN)
-    assert read <= 1 + header.MAX_HEADER // CHUNK
 
 
 def test_a_source_is_hashed_counted_and_cut_into_bounded_pieces(tmp_path: Path) -> None:
@@ -117,14 +59,15 @@ class Failure(psycopg.Error):
     def __init__(self, sqlstate: str | None, **diagnostics: str) -> None:
         super().__init__("secret")
         self.sqlstate = sqlstate
-        self.said = SimpleNamespace(**({"context": None, "column_name": None, "constraint_name": None} | diagnostics))
+        nothing = dict.fromkeys(("context", "column_name", "constraint_name", "source_function"))
+        self.said = SimpleNamespace(**(nothing | diagnostics))
 
     @property
     def diag(self) -> Any:
         return self.said
 
 
-PLACE = sqlstate.Place("staging", 2, {"amount": "numeric", "line": "text"})
+PLACE = sqlstate.Place("staging", lambda line: line + 2, {"amount": "numeric", "line": "text"})
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ from importlib.util import find_spec
 
 import typer
 
+from hikyaku.datasets.app import app as datasets_app
 from hikyaku.demo.command import demo
 from hikyaku.send import send
 from hikyaku.setup.command import setup
@@ -17,6 +18,7 @@ app = typer.Typer(
 app.command()(send)
 app.command()(setup)
 app.command()(demo)
+app.add_typer(datasets_app, name="datasets")
 
 if find_spec("supervisor"):
     # A sender installs the command without the extra `local`, and with none of the servers.

@@ -5,7 +5,10 @@ their header, upserting on the table's primary key. `[defaults]` changes what al
 """
 
 import codecs
+import re
 import tomllib
+from collections.abc import Iterable, Mapping
+from decimal import Decimal
 from enum import StrEnum
 from fnmatch import fnmatchcase
 from types import MappingProxyType
@@ -13,9 +16,25 @@ from typing import Annotated, Any, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
-from shared import keys
+from shared import datasets_rules, keys, toml_place
+from shared.datasets_problems import Problem, did_you_mean, sentence
+from shared.datasets_reader import Reader
+from shared.datasets_rules import Conflict, ConflictsError
+from shared.datasets_values import (
+    CountOrShare,
+    DateStyle,
+    Delimiter,
+    Escape,
+    MaybeName,
+    Name,
+    Names,
+    Null,
+    Nulls,
+    Quote,
+    TableName,
+    TimeZone,
+)
 from shared.errors import ErrorCode, Rejected
-from shared.toml_place import at
 
 POSTGRESQL_ENCODINGS = MappingProxyType(
     {
@@ -31,9 +50,13 @@ POSTGRESQL_ENCODINGS = MappingProxyType(
         "iso8859-1": "LATIN1",
         "iso8859-15": "LATIN9",
         "cp1252": "WIN1252",
+        "utf-16": "UTF8",
+        "utf-16-le": "UTF8",
+        "utf-16-be": "UTF8",
     }
 )
-"""Python's codec names and PostgreSQL's (chapter 23.3). PostgreSQL's SJIS is what Python and Windows call CP932."""
+"""Python's codec names and PostgreSQL's (chapter 23.3). PostgreSQL's SJIS is what Python and Windows call CP932. It has no UTF-16: such
+files reach it as UTF-8."""
 
 GIB = 1024**3
 
@@ -53,30 +76,62 @@ class Header(StrEnum):
     """Whether the first record names the columns."""
 
     BY_NAME = "by_name"
+    """It does, in any order."""
+    MATCH = "match"
+    """It does, and must name exactly the expected columns in the expected order: those of `columns`, else the table's."""
     NONE = "none"
+    """It is data: `columns` names them."""
+
+
+class OnExtraColumn(StrEnum):
+    """What to do with a column of the file that the table lacks."""
+
+    REJECT = "reject"
+    """The file is rejected."""
+    IGNORE = "ignore"
+    """Pass over it."""
+    RESCUE = "rescue"
+    """Put what the table lacks into its column `rescue_column`, as one JSON object of texts per row."""
+
+
+class OnMissingColumn(StrEnum):
+    """What to do when the file lacks a column of the table. One with a default, or whose values the table makes, may always be missing."""
+
+    REJECT = "reject"
+    """The file is rejected."""
+    DEFAULT = "default"
+    """NULL, where the column allows it."""
 
 
 class OnDuplicateKey(StrEnum):
     """What to do with a file that holds the same key twice."""
 
     REJECT = "reject"
+    """The file is rejected."""
     LAST = "last"
     """The later record wins."""
+    FIRST = "first"
+    """The earlier record wins."""
 
 
 class OnDuplicateContent(StrEnum):
     """What to do with content that this dataset has loaded before, under another key."""
 
     SKIP = "skip"
+    """Leave the table alone; the file's status is `duplicate`."""
     LOAD = "load"
+    """Load it again."""
 
 
 class SignaturePolicy(StrEnum):
     """Whether a file needs a sender's signature. The decryptor enforces it."""
 
     REQUIRED = "required"
+    """A file without one is rejected."""
     IF_PRESENT = "if_present"
+    """A file may have none; a wrong one is rejected."""
     OFF = "off"
+    """Nobody looks."""
 
 
 def _header(value: object) -> object:
@@ -91,62 +146,97 @@ def _encoding(value: object) -> object:
     except LookupError:
         name = ""
     if name not in POSTGRESQL_ENCODINGS:
-        raise ValueError(f"must be one of {', '.join(POSTGRESQL_ENCODINGS)}")
+        raise ValueError(f"must be one of {', '.join(POSTGRESQL_ENCODINGS)}{did_you_mean(value, POSTGRESQL_ENCODINGS)}")
     return "cp932" if name == "shift_jis" else name
 
 
 class Options(BaseModel):
     """What `[defaults]` may say, and every dataset for itself."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
     mode: Mode = Mode.UPSERT
+    """What becomes of the rows that the table already has."""
     encoding: Annotated[str, BeforeValidator(_encoding)] = "utf-8"
-    """A codec's name as Python spells it."""
-    header: Annotated[Header, BeforeValidator(_header)] = Header.BY_NAME
-    delimiter: str = Field(default=",", pattern=r"^[^\r\n\\.a-z0-9\"']$")
-    """One ASCII character that PostgreSQL takes (chapter COPY)."""
-    null: str = Field(default="", pattern=r"^[^\r\n]*$")
-    """What, unquoted, means NULL."""
-    quote: str = Field(default='"', pattern=r"^[\"']$")
+    """A codec as Python names it: `utf-8`, `cp932`, `euc_jp`, `gb18030`, `gbk`, `big5`, `euc_kr`, `iso8859-1`, `iso8859-15`, `cp1252`,
+    `utf-16`, `utf-16-le`, `utf-16-be`. A byte-order mark is taken away. Any delimiter goes with any of them."""
+    header: Annotated[Header, BeforeValidator(_header, json_schema_input_type=Header | bool)] = Header.BY_NAME
+    """Whether the first record names the columns."""
+    delimiter: Delimiter = ","
+    """One ASCII character between two fields; no small letter, digit, dot, backslash, quote or line end."""
+    quote: Quote = '"'
+    """`"` or `'`."""
+    escape: Escape = ""
+    """What, before a quote within quotes, means the quote itself: a backslash or a quote; the quote unless told."""
+    null: Nulls = ("",)
+    """What, where it is not quoted, means NULL: a text, or a list of texts."""
+    datestyle: DateStyle = ""
+    """How dates are read (PostgreSQL manual, DateStyle), as `ISO, DMY`; as the database says unless told."""
+    timezone: TimeZone = ""
+    """Of timestamps that name none, for columns `with time zone`; as the database says unless told."""
+    on_extra_column: OnExtraColumn = OnExtraColumn.REJECT
+    """What to do with a column of the file that the table lacks."""
+    rescue_column: Name = "rescued"
+    """A json or jsonb column of the table, for `on_extra_column = "rescue"`."""
+    on_missing_column: OnMissingColumn = OnMissingColumn.REJECT
+    """What to do when the file lacks a column of the table. One with a default, or whose values the table makes, may always be missing."""
     on_duplicate_key: OnDuplicateKey = OnDuplicateKey.REJECT
+    """What to do with a file that holds the same key twice."""
     on_duplicate_content: OnDuplicateContent = OnDuplicateContent.SKIP
-    max_bytes: int = Field(default=64 * GIB, ge=1)
-    """Bytes of CSV above which a file is taken for a bomb."""
-    max_ratio: int = Field(default=200, ge=2)
+    """What to do with content that the dataset has loaded before, under another key."""
+    max_rejected_rows: CountOrShare = 0
+    """Wrong records that may be put aside while the others load: a count, or a share of the file's records below 1 (`0.001`)."""
+    newer_by: MaybeName = ""
+    """A version column: an older row never overwrites a newer one; only with `upsert`."""
+    delete_when: dict[Name, Null] = Field(default={}, max_length=1)
+    """A column and the text in it that marks a row as deleted: `{status = "D"}`; only with `upsert`. The table need not have the column."""
+    watermark: MaybeName = ""
+    """A column whose greatest value is the dataset's watermark; the event's time unless told."""
+    file_column: MaybeName = ""
+    """A column of the table that shall hold the object's key."""
+    line_column: MaybeName = ""
+    """A column of the table that shall hold the line of the file where the record begins."""
+    max_bytes: int = Field(default=64 * GIB, ge=1, strict=True)
+    """Bytes of CSV above which a file is refused as `too_large`."""
+    max_ratio: int = Field(default=200, ge=2, strict=True)
     """Bytes of CSV per byte of gzip above which a file is taken for a bomb: real CSV has 3 to 20, a bomb 1,029."""
     signature: SignaturePolicy = SignaturePolicy.REQUIRED
+    """Whether a file needs its sender's signature; the decryptor looks."""
 
     @model_validator(mode="after")
-    def _separable(self) -> Self:
-        if not self.delimiter.isascii():
-            raise ValueError("delimiter must be one ASCII character")
-        if self.null and (self.delimiter in self.null or self.quote in self.null):
-            raise ValueError("null must not hold the delimiter or the quote")
+    def _go_together(self) -> Self:
+        if conflicts := list(self.conflicts()):
+            raise ConflictsError(conflicts)
         return self
+
+    def conflicts(self) -> Iterable[Conflict]:
+        """Options that don't go together; none where the model was validated."""
+        return datasets_rules.of_options(self)
+
+    def tolerated(self, records: int) -> int:
+        """How many wrong records of a file with so many may be put aside."""
+        # In decimals: as floats, 0.29 of 100 is 28.
+        return int(Decimal(str(self.max_rejected_rows)) * records) if self.max_rejected_rows < 1 else int(self.max_rejected_rows)
 
 
 class Entry(Options):
     """A `[datasets.<name>]` table."""
 
     match: str | None = Field(default=None, min_length=1)
-    """Glob on the whole object key (`*` crosses `/`). A dry run's key is compared without its `test/`."""
-    table: str | None = Field(default=None, pattern=r"^[^.]+(\.[^.]+)?$")
+    """Glob on the whole object key (`*` crosses `/`) instead of the folder's name; the first entry that matches wins. A dry run's key is
+    compared without its `test/`."""
+    table: TableName | None = None
     """`table` (in schema public) or `schema.table`; the dataset's name unless told."""
-    key: tuple[str, ...] = ()
-    """Columns that tell a row; the table's primary key unless told."""
-    columns: tuple[str, ...] = ()
-    """The file's columns in order, when it has no header."""
+    key: Names = ()
+    """Columns that tell a row; the table's primary key unless told. For `upsert`, a unique index must be on just these."""
+    columns: Names = ()
+    """The file's columns in order, when it has no header, or must match."""
+    rename: dict[Name, Name] = Field(default={})
+    """The table's columns by the file's names, where they differ: `{"顧客番号" = "customer"}`."""
 
-    @model_validator(mode="after")
-    def _columns_fit_header(self) -> Self:
-        if self.header is Header.NONE and not self.columns:
-            raise ValueError('header = "none" needs columns = [...]')
-        if self.header is Header.BY_NAME and self.columns:
-            raise ValueError('columns = [...] needs header = "none": with a header, the file names its columns')
-        if len(set(self.columns)) < len(self.columns):
-            raise ValueError("columns names a column twice")
-        return self
+    def conflicts(self) -> Iterable[Conflict]:
+        """Options that don't go together; none where the model was validated."""
+        return datasets_rules.of_entry(self)
 
 
 class Dataset(Entry):
@@ -167,7 +257,24 @@ class Dataset(Entry):
 
 
 class DatasetsError(Exception):
-    """datasets.toml is wrong; the message says where and why."""
+    """datasets.toml is wrong.
+
+    Attributes:
+        problems: all that is wrong, in the order of the file.
+        path: of the file, where it came from one.
+    """
+
+    def __init__(self, problems: Iterable[Problem], path: str = "") -> None:
+        self.problems = tuple(problems)
+        self.path = path
+        super().__init__(str(self))
+
+    def __str__(self) -> str:
+        """One line where there is one problem; else a line for each."""
+        prefix = f"{self.path}: " if self.path else ""
+        if len(self.problems) == 1:
+            return f"{prefix}{self.problems[0]}"
+        return "\n    ".join([f"{prefix}{len(self.problems)} problems:", *map(str, self.problems)])
 
 
 class Datasets:
@@ -176,11 +283,25 @@ class Datasets:
     Args:
         defaults: what `[defaults]` says, unparsed.
         entries: the datasets by name, in the order of the file.
+        places: lines of the file by path.
     """
 
-    def __init__(self, defaults: dict[str, Any], entries: dict[str, Dataset]) -> None:
+    def __init__(self, defaults: Mapping[str, Any], entries: dict[str, Dataset], places: Mapping[toml_place.Path, int]) -> None:
         self._defaults = defaults
         self.entries = entries
+        self._places = places
+
+    def has_table(self, name: str) -> bool:
+        """Whether the file has a table of this dataset, be it right or wrong."""
+        return ("datasets", name) in self._places
+
+    def problem(self, name: str, option: str, what: str) -> Problem:
+        """Something about an entry that shows only elsewhere (in the database), with its line. `option` may be empty."""
+        path: toml_place.Path = ("datasets", name, option) if option else ("datasets", name)
+        if option and path not in self._places and ("defaults", option) in self._places:
+            path = ("defaults", option)
+        line = toml_place.nearest(self._places, path) if path[:2] in self._places else 0
+        return Problem(line, toml_place.dotted(path), what)
 
     def of(self, key: str) -> Dataset:
         """The dataset that an object key belongs to: the first entry whose glob matches, else the one its folder names.
@@ -204,7 +325,9 @@ class Datasets:
         try:
             return Dataset.model_validate({**self._defaults, "name": name})
         except ValidationError as error:
-            raise Rejected(ErrorCode.DATASET_INVALID, f"dataset {name} needs an entry in datasets.toml: {_reason(error)}") from None
+            raise Rejected(
+                ErrorCode.DATASET_INVALID, f"dataset {name} needs an entry in datasets.toml: {sentence(error.errors()[0], ())}"
+            ) from None
 
 
 def parse(text: str) -> Datasets:
@@ -213,43 +336,28 @@ def parse(text: str) -> Datasets:
     Raises:
         DatasetsError: it is no TOML, or says something that we don't understand.
     """
+    datasets, problems = read(text)
+    if problems:
+        raise DatasetsError(problems)
+    return datasets
+
+
+def read(text: str) -> tuple[Datasets, list[Problem]]:
+    """Parse as much of datasets.toml as can be understood.
+
+    Returns:
+        The datasets that are right, and what is wrong with the others.
+
+    Raises:
+        DatasetsError: it is no TOML.
+    """
     try:
         document = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
-        raise DatasetsError(str(error)) from None
-    unknown = sorted(set(document) - {"defaults", "datasets"})
-    if unknown:
-        raise DatasetsError(at(text, unknown[0], None, "is neither [defaults] nor [datasets.<name>]"))
-    defaults, tables = document.get("defaults", {}), document.get("datasets", {})
-    _checked(text, "defaults", Options, defaults, {})
-    return Datasets(defaults, {name: _entry(text, name, table, defaults) for name, table in _tables(tables).items()})
-
-
-def _tables(tables: Any) -> dict[str, Any]:
-    if not isinstance(tables, dict):
-        raise DatasetsError("datasets: must be tables [datasets.<name>]")
-    return tables
-
-
-def _entry(text: str, name: str, table: Any, defaults: dict[str, Any]) -> Dataset:
-    section = f"datasets.{name}"
-    if isinstance(table, dict) and "name" in table:
-        raise DatasetsError(at(text, section, "name", "is not an option: the table's own name is the dataset's"))
-    entry: Dataset = _checked(text, section, Dataset, table, {**defaults, "name": name})
-    return entry
-
-
-def _checked(text: str, section: str, model: type[BaseModel], said: Any, base: dict[str, Any]) -> Any:
-    if not isinstance(said, dict):
-        raise DatasetsError(at(text, section, None, "must be a table"))
-    try:
-        return model.model_validate({**base, **said})
-    except ValidationError as error:
-        first = error.errors()[0]
-        option = str(first["loc"][0]) if first["loc"] else None
-        raise DatasetsError(at(text, section, option, _reason(error))) from None
-
-
-def _reason(error: ValidationError) -> str:
-    first = error.errors()[0]
-    return "is not an option" if first["type"] == "extra_forbidden" else first["msg"].removeprefix("Value error, ")
+        at = re.search(r" \(at (?:line (\d+), column \d+|end of document)\)", str(error))
+        line = int(at[1] or len(text.splitlines())) if at else 0
+        what = str(error)[: at.start()] if at else str(error)
+        raise DatasetsError([Problem(line, "", f"this is no TOML: {what[:1].lower()}{what[1:]}")]) from None
+    reader = Reader(Options, Dataset, toml_place.places(text))
+    defaults, entries = reader.read(document)
+    return Datasets(defaults, entries, reader.places), sorted(reader.problems)

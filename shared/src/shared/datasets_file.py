@@ -3,10 +3,39 @@
 from pathlib import Path
 
 from shared.datasets import Datasets, DatasetsError, parse
+from shared.datasets_problems import Problem
 from shared.logging import get_logger
 
 State = tuple[int, int, int]
 """What tells that a file changed: mtime in ns, size, inode."""
+
+
+def parse_file(path: Path) -> Datasets:
+    """Parse a datasets.toml.
+
+    Raises:
+        DatasetsError: it can't be read or understood. All that is wrong with it is told, and its path.
+    """
+    text = read_text(path)
+    try:
+        return parse(text)
+    except DatasetsError as error:
+        raise DatasetsError(error.problems, str(path)) from None
+
+
+def read_text(path: Path) -> str:
+    """The file's text.
+
+    Raises:
+        DatasetsError: it can't be read.
+    """
+    try:
+        return path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise DatasetsError([Problem(0, "", error.strerror or "can't be read")], str(path)) from None
+    except UnicodeDecodeError as error:
+        line = error.object[: error.start].count(b"\n") + 1
+        raise DatasetsError([Problem(line, "", "this is no UTF-8, which TOML is written in")], str(path)) from None
 
 
 class DatasetsFile:
@@ -36,19 +65,13 @@ class DatasetsFile:
         try:
             self._good = self._read()
         except DatasetsError as error:
-            get_logger().error("datasets_kept", action="datasets", path=str(self._path), problem=str(error))
+            problems = [str(problem) for problem in error.problems]
+            get_logger().error("datasets_kept", action="datasets", path=str(self._path), problems=problems)
         else:
             get_logger().info("datasets_read", action="datasets", path=str(self._path), datasets=len(self._good.entries))
 
     def _read(self) -> Datasets:
-        try:
-            text = self._path.read_text(encoding="utf-8")
-        except (OSError, UnicodeDecodeError) as error:
-            raise DatasetsError(f"{self._path}: {error}") from None
-        try:
-            return parse(text)
-        except DatasetsError as error:
-            raise DatasetsError(f"{self._path}: {error}") from None
+        return parse_file(self._path)
 
     def _state(self) -> State | None:
         try:

@@ -1,6 +1,7 @@
 """`datasets.toml` of a world on one machine."""
 
 DATASETS = """\
+#:schema ../docs/datasets.schema.json
 # Datasets of the local stack. Without an entry, incoming/orders/x.csv.gz.age goes to table orders.
 # Read again within seconds of a change.
 

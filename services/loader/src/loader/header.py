@@ -1,18 +1,15 @@
 """The first record of a CSV: where it ends, and which columns it names. COPY sees only what follows."""
 
 import csv
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from shared.datasets import Dataset
+from loader.dialect import Dialect
+from loader.front import lines_in
 from shared.errors import ErrorCode, Rejected
 
 MAX_HEADER = 1024**2
 """Bytes. PostgreSQL allows 1,600 columns with names of 63 bytes."""
-BOM = b"\xef\xbb\xbf"
-NEWLINES = b"\r\n"
-LINE_END = re.compile(r"\r\n|\r|\n")
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,12 +21,12 @@ class Header:
     """Physical lines that it took."""
 
 
-def split(chunks: Iterator[bytes], dataset: Dataset) -> tuple[Header, Iterator[bytes]]:
+def split(chunks: Iterator[bytes], dialect: Dialect) -> tuple[Header, Iterator[bytes]]:
     """Take the header off.
 
     Args:
-        chunks: the CSV from its start, without BOM.
-        dataset: for encoding, quote and delimiter.
+        chunks: the CSV from its start, without BOM, in the dialect's encoding.
+        dialect: of the dataset.
 
     Returns:
         The header, and the CSV from the first data record on.
@@ -37,24 +34,16 @@ def split(chunks: Iterator[bytes], dataset: Dataset) -> tuple[Header, Iterator[b
     Raises:
         Rejected: `csv_malformed` (no header, or one without end), `encoding_invalid`.
     """
-    end = _End(dataset.quote.encode())
-    taken = bytearray()
+    taken = b""
     for chunk in chunks:
         taken += chunk
-        if (cut := end.find(taken)) is not None:
-            return _parse(bytes(taken[:cut]), dataset), _rest(bytes(taken[cut:]), chunks)
+        found = dialect.record.match(taken)
+        # A CR at the end may be half of a line end.
+        if found and (found.end() < len(taken) or not taken.endswith(b"\r")):
+            return _parse(found.group(), dialect), _rest(taken[found.end() :], chunks)
         if len(taken) > MAX_HEADER:
-            raise Rejected(ErrorCode.CSV_MALFORMED, f"the header does not end within {MAX_HEADER} bytes: a quote is not closed?")
-    return _parse(bytes(taken), dataset), iter(())
-
-
-def without_bom(chunks: Iterator[bytes], dataset: Dataset) -> Iterator[bytes]:
-    """Drop a byte order mark: it would become part of the first column's name, or of the first value."""
-    first = b""
-    # A first gzip member may be shorter than the mark.
-    while len(first) < len(BOM) and (chunk := next(chunks, b"")):
-        first += chunk
-    return _rest(first.removeprefix(BOM) if dataset.encoding == "utf-8" else first, chunks)
+            raise Rejected(ErrorCode.CSV_MALFORMED, f"line 1: the header does not end within {MAX_HEADER} bytes: a quote is not closed?")
+    return _parse(taken, dialect), iter(())
 
 
 def _rest(first: bytes, chunks: Iterator[bytes]) -> Iterator[bytes]:
@@ -63,48 +52,33 @@ def _rest(first: bytes, chunks: Iterator[bytes]) -> Iterator[bytes]:
     yield from chunks
 
 
-class _End:
-    """Finds the end of the first record, over any number of looks at a growing buffer.
-
-    Quotes and line ends are bytes below 0x40, which no encoding that we take uses within a character.
-    """
-
-    def __init__(self, quote: bytes) -> None:
-        self._quote = quote[0]
-        self._quoted = False
-        self._position = 0
-
-    def find(self, buffer: bytearray) -> int | None:
-        """Offset behind the record's line end; None while it is not in the buffer."""
-        for position in range(self._position, len(buffer)):
-            byte = buffer[position]
-            self._position = position
-            if byte == self._quote:
-                self._quoted = not self._quoted
-            elif byte in NEWLINES and not self._quoted:
-                return self._behind(buffer, position)
-        self._position = len(buffer)
-        return None
-
-    @staticmethod
-    def _behind(buffer: bytearray, position: int) -> int | None:
-        if buffer[position : position + 1] == b"\n":
-            return position + 1
-        if position + 1 == len(buffer):
-            return None
-        return position + (2 if buffer[position + 1 : position + 2] == b"\n" else 1)
-
-
-def _parse(record: bytes, dataset: Dataset) -> Header:
+def _parse(record: bytes, dialect: Dialect) -> Header:
+    if b"\0" in record:
+        raise Rejected(
+            ErrorCode.ENCODING_INVALID, "line 1: the header has a NUL: is the file UTF-16? Say so with `encoding` in datasets.toml"
+        )
     try:
-        text = record.decode(dataset.encoding)
+        text = record.decode(dialect.encoding)
     except UnicodeDecodeError:
-        raise Rejected(ErrorCode.ENCODING_INVALID, f"the header is not {dataset.encoding}: correct `encoding` in datasets.toml") from None
+        what = f"line 1: the header is not {dialect.encoding}"
+        raise Rejected(ErrorCode.ENCODING_INVALID, f"{what}: correct `encoding` in datasets.toml, or the file") from None
     try:
-        rows = list(csv.reader([text], delimiter=dataset.delimiter, quotechar=dataset.quote, strict=True))
+        rows = list(_reader(text, dialect))
     except csv.Error:
-        raise Rejected(ErrorCode.CSV_MALFORMED, "the header has a quote that is not closed, or text behind a quote") from None
+        raise Rejected(ErrorCode.CSV_MALFORMED, "line 1: the header has a quote that is not closed, or text behind a quote") from None
     names = tuple(name.strip() for name in rows[0]) if rows else ()
     if not any(names):
-        raise Rejected(ErrorCode.CSV_MALFORMED, "the file has no header")
-    return Header(names, len(LINE_END.findall(text)))
+        raise Rejected(ErrorCode.CSV_MALFORMED, "line 1: the file has no header")
+    return Header(names, lines_in(record))
+
+
+def _reader(text: str, dialect: Dialect) -> Iterator[list[str]]:
+    doubled = dialect.escape == dialect.quote
+    return csv.reader(
+        [text],
+        delimiter=dialect.delimiter.decode(),
+        quotechar=dialect.quote.decode(),
+        doublequote=doubled,
+        escapechar=None if doubled else dialect.escape.decode(),
+        strict=True,
+    )

@@ -31,6 +31,13 @@ class Outcome:
     rows_in_file: int | None = None
     rows_loaded: int | None = None
     rows_changed: int | None = None
+    rows_inserted: int | None = None
+    rows_updated: int | None = None
+    rows_unchanged: int | None = None
+    rows_deleted: int | None = None
+    rows_rejected: int = 0
+    watermark: str | None = None
+    """Of the dataset's own column, if it is newer than what the ledger has."""
 
     @classmethod
     def of(cls, error: CourierError) -> Self:
@@ -140,8 +147,10 @@ def standing(connection: Connection, job: Job, relation: Relation, content_sha25
 
 def finish(connection: Connection, job: Job, outcome: Outcome) -> None:
     """Write down what became of a file that we claimed."""
-    parameters = {**job.parameters, **asdict(outcome), "watermark": watermark(job.item.file.event_time)}
-    connection.execute(statements.FINISH, parameters)
+    mark: dict[str, Any] = {"watermark_is_newer": outcome.watermark is not None}
+    if job.dataset is None or not job.dataset.watermark:
+        mark["watermark"] = watermark(job.item.file.event_time)
+    connection.execute(statements.FINISH, {**job.parameters, **asdict(outcome), **mark})
 
 
 def watermark(event_time: str) -> str:

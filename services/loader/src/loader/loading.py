@@ -1,15 +1,24 @@
 """What happens to one decrypted file: one transaction in which its rows and its row in the ledger commit together, or neither."""
 
 import time
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import psycopg
+from psycopg import sql
 
-from loader import ledger, relation, sqlstate, staging, upsert
+from loader import ledger, rejects, relation, sqlstate, staging, upsert, watermark
 from loader.database import Database
+from loader.isolate import EnoughError, merge_less_wrong
 from loader.ledger import Claim, Job, Outcome
+from loader.reading import Reading
+from loader.records import WrongRecord
+from loader.relation import Relation
 from loader.source import Source
+from loader.staging import Staged
+from loader.upsert import Merge, Merged
 from shared import deadline, spool
 from shared.contract import Decrypted, Settlement
 from shared.datasets import Dataset
@@ -19,6 +28,7 @@ from shared.failpoint import Point, failpoint
 from shared.logging import get_logger
 from shared.protocol import FileStatus
 
+Connection = psycopg.Connection[Any]
 NOTE_LOCK_TIMEOUT = "2s"
 """A note on a failure does not wait for whoever has the file now."""
 
@@ -100,7 +110,7 @@ class Loader:
             get_logger().warning("failure_not_noted", action="load", file=job.item.file.file_id, reason=reason)
 
 
-def load_file(connection: psycopg.Connection[Any], job: Job, spool_dir: Path) -> Outcome:
+def load_file(connection: Connection, job: Job, spool_dir: Path) -> Outcome:
     """Load one file in one transaction.
 
     Raises:
@@ -119,7 +129,7 @@ def load_file(connection: psycopg.Connection[Any], job: Job, spool_dir: Path) ->
     return outcome
 
 
-def _carry(connection: psycopg.Connection[Any], job: Job, claim: Claim, spool_dir: Path) -> Outcome:
+def _carry(connection: Connection, job: Job, claim: Claim, spool_dir: Path) -> Outcome:
     """Bring the rows in, behind a savepoint: of a rejected file and of a dry run nothing stays but the ledger's row."""
     if job.problem is not None or job.dataset is None:
         return _give_up(job)
@@ -127,9 +137,12 @@ def _carry(connection: psycopg.Connection[Any], job: Job, claim: Claim, spool_di
         return Outcome(FileStatus.SUPERSEDED)
     try:
         with connection.transaction(force_rollback=job.dry_run):
-            return _bring_in(connection, job, job.dataset, spool_dir)
+            outcome, wrong, reading = _bring_in(connection, job, job.dataset, spool_dir)
     except Rejected as rejection:
         return Outcome.of(rejection)
+    if wrong:
+        rejects.store(connection, job, reading, wrong)
+    return outcome
 
 
 def _give_up(job: Job) -> Outcome:
@@ -139,31 +152,78 @@ def _give_up(job: Job) -> Outcome:
     return Outcome.of(job.problem)
 
 
-def _bring_in(connection: psycopg.Connection[Any], job: Job, dataset: Dataset, spool_dir: Path) -> Outcome:
+def _bring_in(connection: Connection, job: Job, dataset: Dataset, spool_dir: Path) -> tuple[Outcome, Sequence[WrongRecord], Reading]:
+    """Returns what became of the file, and its wrong records, and how it is read again to get their text."""
     target = relation.look_up(connection, dataset)
-    source = Source(spool.published(spool_dir, job.item.file.file_id), dataset.max_bytes, dataset.max_ratio)
-    staged = staging.fill(connection, target, dataset, source)
+    path = spool.published(spool_dir, job.item.file.file_id)
+    # A dry run shall tell of more than the first wrong record.
+    tolerant = job.dry_run or dataset.max_rejected_rows > 0
+    reading = Reading(dataset, lambda: Source(path, dataset.max_bytes, dataset.max_ratio), tolerant=tolerant)
+    staged = staging.fill(connection, target, reading)
+    if not job.dry_run:
+        # Else what the table itself refuses is to be told, too.
+        rejects.check(dataset, staged.records, staged.wrong)
     failpoint(Point.LOADER_COPIED, job.item.file.key)
     upsert.lock(connection, target)
     failpoint(Point.LOADER_LOCKED, job.item.file.key)
-
-    def outcome(status: FileStatus, merged: upsert.Merged | None = None) -> Outcome:
-        return Outcome(
-            status=status,
-            target=str(target),
-            mode=dataset.mode,
-            content_sha256=staged.content_sha256,
-            rows_in_file=staged.rows,
-            rows_loaded=merged.rows_loaded if merged else None,
-            rows_changed=merged.rows_changed if merged else None,
-        )
-
+    outcome = Outcome(
+        FileStatus.TESTED if job.dry_run else FileStatus.LOADED,
+        target=str(target),
+        mode=dataset.mode,
+        content_sha256=staged.content_sha256,
+        rows_in_file=staged.records,
+    )
     # A dry run tells whether the file would load, whatever was loaded before.
     if not job.dry_run and (standing := ledger.standing(connection, job, target, staged.content_sha256)):
-        return outcome(standing)
-    merged = upsert.merge(connection, target, dataset, staged)
+        return replace(outcome, status=standing), (), reading
+    merged, wrong = _merge(connection, target, reading, staged, job.item.file.key)
+    rejects.check(dataset, staged.records, wrong)
     failpoint(Point.LOADER_MERGED, job.item.file.key)
-    return outcome(FileStatus.TESTED if job.dry_run else FileStatus.LOADED, merged)
+    counted = replace(
+        outcome,
+        rows_loaded=merged.loaded,
+        rows_changed=merged.changed,
+        rows_inserted=merged.inserted,
+        rows_updated=merged.updated,
+        rows_unchanged=merged.unchanged,
+        rows_deleted=merged.deleted,
+        rows_rejected=len(wrong),
+        watermark=watermark.newer(connection, target, dataset, staged) if dataset.watermark else None,
+    )
+    return counted, wrong, reading
+
+
+def _merge(connection: Connection, target: Relation, reading: Reading, staged: Staged, key: str) -> tuple[Merged, Sequence[WrongRecord]]:
+    """Returns what was merged, and the records that were not.
+
+    Raises:
+        Rejected: more of them are wrong than the dataset tolerates; also one is too many for most.
+    """
+    try:
+        with connection.transaction():
+            return Merge(connection, target, reading, staged, key).all(), staged.wrong
+    except Rejected as rejection:
+        if rejection.error_code not in sqlstate.OF_A_ROW - {ErrorCode.DUPLICATE_KEYS}:
+            raise
+        refused = rejection
+    if not (staged.numbered and staged.unchecked):
+        connection.execute(sql.SQL("DROP TABLE {}").format(staged.table), prepare=False)
+        target = replace(target, kept=target.kept - {staged.name})
+        staged = staging.fill(connection, target, replace(reading, tolerant=True, careful=True))
+    merged, wrong = _merge_less_wrong(
+        Merge(connection, target, reading, staged, key), max(rejects.SHOWN, reading.dataset.tolerated(staged.records))
+    )
+    if not reading.tolerant and not wrong:
+        # What refused the whole refuses no part of it.
+        raise refused
+    return merged, sorted([*staged.wrong, *wrong], key=lambda record: record.line)
+
+
+def _merge_less_wrong(merge: Merge, most: int) -> tuple[Merged, Sequence[WrongRecord]]:
+    try:
+        return merge_less_wrong(merge, most)
+    except EnoughError as enough:
+        return Merged(), enough.wrong
 
 
 def _log(job: Job, outcome: Outcome, duration: float) -> None:

@@ -15,8 +15,6 @@ from shared.errors import ErrorCode, Rejected
 KINDS = MappingProxyType({"v": "a view", "m": "a materialized view", "f": "a foreign table", "S": "a sequence", "i": "an index"})
 TABLES = frozenset({"r", "p"})
 GRANTS = MappingProxyType({Mode.UPSERT: "SELECT, INSERT, UPDATE", Mode.APPEND: "SELECT, INSERT", Mode.REPLACE: "SELECT, INSERT, DELETE"})
-SHOWN = 10
-"""Names that an error shows at most."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,9 +60,10 @@ class Relation:
     def __str__(self) -> str:
         return f"{self.schema}.{self.name}"
 
-    def grant(self, mode: Mode) -> str:
+    def grant(self, dataset: Dataset) -> str:
         """What an administrator has to run where the loader is refused."""
-        return f"GRANT USAGE ON SCHEMA {self.schema} TO {self.role}; GRANT {GRANTS[mode]} ON {self} TO {self.role}"
+        needed = GRANTS[dataset.mode] + (", DELETE" if dataset.delete_when else "")
+        return f"GRANT USAGE ON SCHEMA {self.schema} TO {self.role}; GRANT {needed} ON {self} TO {self.role}"
 
 
 def look_up(connection: psycopg.Connection[Any], dataset: Dataset) -> Relation:
@@ -76,44 +75,25 @@ def look_up(connection: psycopg.Connection[Any], dataset: Dataset) -> Relation:
     schema, name = dataset.target
     if schema in {"hikyaku", "information_schema"} or schema.startswith("pg_"):
         raise Rejected(ErrorCode.DATASET_INVALID, f"{schema}.{name} is not for loading: datasets never go to schema {schema}")
+    parameters = {"schema": schema, "table": name, "datestyle": dataset.datestyle, "timezone": dataset.timezone}
     with connection.cursor(row_factory=dict_row) as cursor:
-        found = cursor.execute(statements.RELATION, {"schema": schema, "table": name}).fetchone()
+        try:
+            found = cursor.execute(statements.RELATION, parameters).fetchone()
+        except psycopg.errors.InvalidParameterValue:
+            raise Rejected(ErrorCode.DATASET_INVALID, "PostgreSQL does not know `datestyle` or `timezone` of datasets.toml") from None
     if found is None:
         raise Rejected(ErrorCode.TABLE_UNKNOWN, f"there is no table {schema}.{name}: create it, or name another in datasets.toml")
     kind = found.pop("kind")
+    del found["session"]
     if kind not in TABLES:
         raise Rejected(ErrorCode.TABLE_UNKNOWN, f"{schema}.{name} is {KINDS.get(kind, 'something else')}, not a table")
+    if found.pop("diverts"):
+        what = f"{schema}.{name} has a rule that does something else instead of an insert"
+        raise Rejected(ErrorCode.DATASET_INVALID, f"{what}: drop the rule, or name the table where the rows end up")
     columns = tuple(Column(**column) for column in found.pop("columns"))
     return Relation(
         schema=schema, name=name, columns=columns, keys=tuple(map(tuple, found.pop("keys"))), kept=frozenset(found.pop("kept")), **found
     )
-
-
-def match(relation: Relation, names: tuple[str, ...], *, from_file: bool) -> tuple[Column, ...]:
-    """The table's columns in the file's order.
-
-    Args:
-        relation: the table.
-        names: the file's columns.
-        from_file: they were read from its first line, not from datasets.toml.
-
-    Raises:
-        Rejected: `columns_mismatch`: unknown, repeated, missing or computed columns.
-    """
-    known = {column.name: column for column in relation.columns}
-    unknown = [name for name in names if name not in known]
-    if from_file and 2 * len(unknown) >= len(names):
-        # Not named: where a file has no header, its first line is data, even if a cell or two look like a column's name.
-        raise _mismatch(f"{len(unknown)} of the {len(names)} names in the first line are no columns of {relation}: has the file a header?")
-    if unknown:
-        raise _mismatch(f"{relation} has no column {_list(unknown)}; it has {_list([*known])}")
-    if repeated := sorted({name for name in names if names.count(name) > 1}):
-        raise _mismatch(f"the file names {_list(repeated)} more than once")
-    if missing := [column.name for column in relation.columns if column.name not in names and not column.optional]:
-        raise _mismatch(f"the file lacks {_list(missing)} of {relation}: send them, or give them a default")
-    if computed := [name for name in names if known[name].computed]:
-        raise _mismatch(f"{relation} makes the values of {_list(computed)} itself: leave them out of the file")
-    return tuple(known[name] for name in names)
 
 
 def key_of(relation: Relation, dataset: Dataset, names: tuple[str, ...]) -> tuple[str, ...]:
@@ -124,7 +104,7 @@ def key_of(relation: Relation, dataset: Dataset, names: tuple[str, ...]) -> tupl
     """
     key = _usable_key(relation, dataset)
     if missing := [name for name in key if name not in names]:
-        raise _mismatch(f"the file lacks {_list(missing)}, which tells the rows of {relation} apart")
+        raise Rejected(ErrorCode.COLUMNS_MISMATCH, f"the file lacks {', '.join(missing)}, which tells the rows of {relation} apart")
     return key
 
 
@@ -138,12 +118,3 @@ def _usable_key(relation: Relation, dataset: Dataset) -> tuple[str, ...]:
         advice = "create one (not partial, not deferrable, no expressions), or correct `key` in datasets.toml"
         raise Rejected(ErrorCode.DATASET_INVALID, f"{relation} has no unique index on ({', '.join(dataset.key)}): {advice}")
     return dataset.key
-
-
-def _mismatch(message: str) -> Rejected:
-    return Rejected(ErrorCode.COLUMNS_MISMATCH, message)
-
-
-def _list(names: list[str]) -> str:
-    shown = ", ".join(name[:63] for name in names[:SHOWN])
-    return shown if len(names) <= SHOWN else f"{shown} and {len(names) - SHOWN} more"

@@ -5,7 +5,7 @@ of them is passed on but numbers and names from the catalog; whoever raises what
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
@@ -17,7 +17,7 @@ REJECTED = MappingProxyType(
     {
         "22021": (ErrorCode.ENCODING_INVALID, "is not valid in the dataset's encoding: correct the file, or `encoding` in datasets.toml"),
         "22P05": (ErrorCode.ENCODING_INVALID, "has a character that the database's encoding lacks"),
-        "22P04": (ErrorCode.CSV_MALFORMED, "has too few or too many fields, a quote that is not closed, or mixed line ends"),
+        "22P04": (ErrorCode.CSV_MALFORMED, "has too few or too many fields"),
         "22P02": (ErrorCode.VALUE_INVALID, "is not a value of the column's type"),
         "22001": (ErrorCode.VALUE_INVALID, "is too long for the column"),
         "22003": (ErrorCode.VALUE_INVALID, "is out of the range of the column's type"),
@@ -29,8 +29,9 @@ REJECTED = MappingProxyType(
         "23505": (ErrorCode.CONSTRAINT_VIOLATED, "is there already, where the table allows it once"),
         "23514": (ErrorCode.CONSTRAINT_VIOLATED, "breaks a check of the table"),
         "23": (ErrorCode.CONSTRAINT_VIOLATED, "breaks a constraint of the table"),
-        "P0001": (ErrorCode.CONSTRAINT_VIOLATED, "was refused by a trigger of the table"),
-        "54000": (ErrorCode.VALUE_INVALID, "is too large for an index of the table"),
+        "P0": (ErrorCode.CONSTRAINT_VIOLATED, "was refused by a trigger of the table"),
+        "54000": (ErrorCode.VALUE_INVALID, "is too large for a row or an index of the table"),
+        "54011": (ErrorCode.COLUMNS_MISMATCH, "has more columns than the 1600 that PostgreSQL takes, the loader's own included"),
         "21000": (ErrorCode.DUPLICATE_KEYS, "has a key twice"),
         "42P01": (ErrorCode.TABLE_UNKNOWN, "goes to a table that was dropped meanwhile"),
         "42703": (ErrorCode.COLUMNS_MISMATCH, "goes to a table that was altered meanwhile: redrive it"),
@@ -39,6 +40,15 @@ REJECTED = MappingProxyType(
     }
 )
 """By whole SQLSTATE, else by its class: the file, or how the host is set up for it, is wrong."""
+
+SOURCES = MappingProxyType(
+    {
+        "exec_stmt_raise": (ErrorCode.CONSTRAINT_VIOLATED, "was refused by a trigger of the table"),
+        "ExecWithCheckOptions": (ErrorCode.CONSTRAINT_VIOLATED, "was refused by a row-level security policy of the table"),
+        "ExecFindPartition": (ErrorCode.CONSTRAINT_VIOLATED, "belongs to no partition of the table"),
+    }
+)
+"""By the function of PostgreSQL that speaks: a trigger may choose its SQLSTATE, and some mean two things."""
 
 RETRYABLE = MappingProxyType(
     {
@@ -53,6 +63,11 @@ RETRYABLE = MappingProxyType(
     }
 )
 
+OF_A_ROW = frozenset(
+    {ErrorCode.ENCODING_INVALID, ErrorCode.CSV_MALFORMED, ErrorCode.VALUE_INVALID, ErrorCode.CONSTRAINT_VIOLATED, ErrorCode.DUPLICATE_KEYS}
+)
+"""What may be wrong with single records. All else is wrong with the file, or with how the host is set up for it."""
+
 
 @dataclass(frozen=True, slots=True)
 class Place:
@@ -60,8 +75,8 @@ class Place:
 
     staging: str = ""
     """The table that COPY names in an error's context."""
-    lines_before: int = 0
-    """Lines of the header, which COPY does not see."""
+    line_of: Callable[[int], int] = int
+    """The file's line of what is a line to COPY."""
     columns: Mapping[str, str] = field(default_factory=dict)
     """Types by column name."""
     grant: str = ""
@@ -73,12 +88,12 @@ NOWHERE = Place()
 
 def translate(error: psycopg.Error, place: Place = NOWHERE) -> CourierError:
     """What an error while loading means: the file is wrong, or the database is not well."""
-    rejection = _look_up(REJECTED, error.sqlstate)
+    rejection = SOURCES.get(error.diag.source_function or "") or _look_up(REJECTED, error.sqlstate)
     if rejection is None:
         return outage(error)
     code, what = rejection
     where = _where(error, place) or "the file"
-    hint = f": {place.grant}" if error.sqlstate == "42501" and place.grant else ""
+    hint = f": {place.grant}" if code is ErrorCode.DATASET_INVALID and error.sqlstate == "42501" and place.grant else ""
     return Rejected(code, f"{where} {what}{hint}{_constraint(error)}")
 
 
@@ -97,18 +112,27 @@ def _look_up(table: Mapping[str, tuple[ErrorCode, str]], sqlstate: str | None) -
     return table.get(sqlstate or "") or table.get((sqlstate or "")[:2])
 
 
+def line_of(error: psycopg.Error, place: Place) -> int | None:
+    """The line that COPY speaks of, as COPY counts."""
+    number = re.search(r"\d+", _said(error, place))
+    return int(number[0]) if number else None
+
+
 def _where(error: psycopg.Error, place: Place) -> str:
     """`line 3, column amount (numeric)`, as far as known. The server's language does not matter: digits and catalog names do."""
-    line = _copy_context(error, place)
-    # The row's text follows in double quotes: nothing beyond the first one is looked at.
-    said = line.split('"', 1)[0].replace(place.staging, "", 1) if line else ""
-    number = re.search(r"\d+", said)
+    said, line = _said(error, place), line_of(error, place)
     named = re.search(r"column (.+?)(?::|$)", said)
     column = error.diag.column_name or (named[1] if named else None)
-    parts = [f"line {int(number[0]) + place.lines_before}"] if number else []
+    parts = [] if line is None else [f"line {place.line_of(line)}"]
     if column is not None and column in place.columns:
         parts.append(f"column {column} ({place.columns[column]})")
     return ", ".join(parts)
+
+
+def _said(error: psycopg.Error, place: Place) -> str:
+    """The row's text follows in double quotes: nothing beyond the first one is looked at."""
+    line = _copy_context(error, place)
+    return line.split('"', 1)[0].replace(place.staging, "", 1) if line else ""
 
 
 def _copy_context(error: psycopg.Error, place: Place) -> str | None:

@@ -1,64 +1,107 @@
-"""From the spool into a temporary table: header, COPY, hash. Nothing here touches the target."""
+"""From the spool into a temporary table: header, checks, COPY, hash. Nothing here touches the target.
 
-import hashlib
-import re
+There are two ways. The quick one hands the CSV to COPY as it is. The careful one goes record by record: it numbers them, and puts
+aside those that COPY would not get over. It is taken where something needs the numbers, and for a file that the quick one found
+wrong, should its dataset tolerate wrong records: so clean files pay nothing for being lucky.
+"""
+
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import psycopg
 from psycopg import sql
 
-from loader import header, sqlstate
-from loader.relation import Column, Relation, key_of, match
-from loader.source import Source
+from loader import front, records, sqlstate
+from loader.copying import Copy
+from loader.dialect import Dialect
+from loader.encoding import no_text
+from loader.layout import Layout, lay_out
+from loader.reading import Lines, Reading
+from loader.records import Sieve, WrongRecord
+from loader.relation import Relation, key_of
+from loader.staging_table import StagingTable
 from shared.datasets import Dataset, Header, Mode
 from shared.errors import ErrorCode, Rejected
 
-NAME = "hikyaku_staging"
-KEPT_AT_MOST = 16
-"""Staging tables that a session keeps: each commit empties all of them."""
-HARMLESS_FROM = 180000
+END_MARKER_HARMLESS_FROM = 180000
 """From PostgreSQL 18 on, `\\.` alone on a line is a value. Before, it ends COPY: later rows are lost with success reported (measured)."""
-END_MARKER = re.compile(rb"[\r\n]\\\.(?=[\r\n])")
+Connection = psycopg.Connection[Any]
 
 
 @dataclass(frozen=True, slots=True)
 class Staged:
-    """A file that is in the staging table, all of it."""
+    """A file that is in the staging table, all of it but the wrong records."""
 
-    table: sql.Identifier
-    columns: tuple[str, ...]
+    name: str
+    """Of the staging table."""
+    layout: Layout
     key: tuple[str, ...]
     """Columns that tell a row; empty where the dataset's mode needs none."""
+    records: int
+    """In the file."""
     rows: int
+    """In the staging table."""
     content_sha256: str
+    wrong: tuple[WrongRecord, ...] = ()
+    """Put aside, by line."""
+    numbered: bool = False
+    """Whether the staging table has the lines."""
+    unchecked: bool = False
+    """Whether rows may lack what the table requires."""
+
+    @property
+    def table(self) -> sql.Identifier:
+        """The staging table, qualified and quoted."""
+        return sql.Identifier("pg_temp", self.name)
 
 
-def fill(connection: psycopg.Connection[Any], relation: Relation, dataset: Dataset, source: Source) -> Staged:
+def fill(connection: Connection, relation: Relation, reading: Reading) -> Staged:
     """Copy a file into an empty staging table, whose rows live until the transaction ends.
 
     Raises:
         Rejected: whatever is wrong with the file as a file.
         Retryable: the spool or the database fails.
     """
-    chunks = header.without_bom(source.chunks(), dataset)
-    names, lines_before = dataset.columns, 0
-    if dataset.header is Header.BY_NAME:
-        head, chunks = header.split(chunks, dataset)
-        names, lines_before = head.names, head.lines
-    columns = match(relation, names, from_file=dataset.header is Header.BY_NAME)
-    key = _key(relation, dataset, names)
-    name = _name(relation, columns, key)
-    table = sql.Identifier("pg_temp", name)
-    place = sqlstate.Place(name, lines_before, {c.name: c.type for c in columns}, relation.grant(dataset.mode))
+    if not reading.tolerant or reading.careful:
+        return _fill(connection, relation, reading)
     try:
-        if name not in relation.kept:
-            connection.execute(_create(relation, name, columns, key), prepare=False)
-        rows = _copy(connection, table, names, dataset, chunks)
-    except psycopg.Error as error:
-        raise sqlstate.translate(error, place) from None
-    return Staged(table, names, key, rows, source.sha256)
+        # A savepoint: what the quick way staged must be gone.
+        with connection.transaction():
+            return _fill(connection, relation, reading)
+    except Rejected as rejection:
+        if rejection.error_code not in sqlstate.OF_A_ROW:
+            raise
+    return _fill(connection, relation, replace(reading, careful=True))
+
+
+def _fill(connection: Connection, relation: Relation, reading: Reading) -> Staged:
+    dataset, dialect, source = reading.dataset, Dialect.of(reading.dataset), reading.open()
+    head, chunks = reading.begin(source)
+    layout = lay_out(relation, dataset, head.names, from_file=dataset.header is not Header.NONE)
+    key = _key(relation, dataset, layout.names)
+    # Of a tolerant dataset, a row without a value is found later, and put aside.
+    required = () if reading.tolerant else tuple(c.name for c in layout.columns if c.not_null or c.name in key)
+    table = StagingTable(relation, layout, required, numbered=reading.numbered)
+    checks = front.Front(dialect, head.lines + 1, end_marker=connection.info.server_version < END_MARKER_HARMLESS_FROM)
+    sieve = Sieve(dialect, len(layout.fields), head.lines + 1, no_text(connection, reading) if reading.careful else ())
+    pieces = _prepared(checks.passed(chunks), dialect, sieve if reading.numbered else None)
+    copy = Copy(connection, table, dialect, Lines(reading, checks, sieve, head.lines, len(layout.fields)), relation.grant(dataset))
+    rows, unfit = copy.tolerant(pieces) if reading.tolerant else (copy.strict(pieces), [])
+    wrong = tuple(sorted([*sieve.wrong, *unfit], key=lambda record: record.line))
+    if wrong and not reading.tolerant:
+        raise Rejected(wrong[0].error_code, str(wrong[0]))
+    if rows + len(wrong) != checks.records:
+        # Never seen. Should COPY and we ever disagree on what a record is, the table must not be where it shows.
+        raise Rejected(ErrorCode.CSV_MALFORMED, f"the file has {checks.records} records, PostgreSQL read {rows + len(unfit)}")
+    return Staged(table.name, layout, key, checks.records, rows, source.sha256, wrong, reading.numbered, reading.tolerant)
+
+
+def _prepared(pieces: Iterator[bytes], dialect: Dialect, sieve: Sieve | None) -> Iterator[bytes]:
+    if dialect.nulls is None and sieve is None:
+        return pieces
+    whole = records.with_nulls(records.whole(pieces, dialect), dialect)
+    return whole if sieve is None else sieve.numbered(whole)
 
 
 def _key(relation: Relation, dataset: Dataset, names: tuple[str, ...]) -> tuple[str, ...]:
@@ -68,72 +111,3 @@ def _key(relation: Relation, dataset: Dataset, names: tuple[str, ...]) -> tuple[
     if dataset.mode is Mode.REPLACE and relation.has_primary_key and set(relation.keys[0]) <= set(names):
         return relation.keys[0]
     return ()
-
-
-def _name(relation: Relation, columns: tuple[Column, ...], key: tuple[str, ...]) -> str:
-    """One name for one definition: a staging table that this session kept fits as long as its name is what we would give it now.
-
-    Creating and dropping a table costs more than loading a hundred rows (measured), so sessions keep theirs, empty. Not those
-    with types of the user's own: they would stand in the way of ALTER DOMAIN and DROP TYPE elsewhere.
-    """
-    definition = (relation.oid, [(c.name, c.shape, c.not_null) for c in columns], key)
-    name = f"{NAME}_{hashlib.sha256(repr(definition).encode()).hexdigest()[:16]}"
-    keep = name in relation.kept or len(relation.kept) < KEPT_AT_MOST
-    return name if keep and all(c.builtin for c in columns) else NAME
-
-
-def _create(relation: Relation, name: str, columns: tuple[Column, ...], key: tuple[str, ...]) -> sql.Composed:
-    """Types, lengths, domains and collations as the target has them, so that COPY finds wrong values and can name their line."""
-    required = [c.name for c in columns if c.not_null or c.name in key]
-    statement = sql.SQL("CREATE TEMPORARY TABLE {} ON COMMIT {} AS SELECT {} FROM {} WITH NO DATA").format(
-        sql.Identifier(name),
-        sql.SQL("DROP") if name == NAME else sql.SQL("DELETE ROWS"),
-        _list(c.name for c in columns),
-        relation.identifier,
-    )
-    if not required:
-        return sql.Composed([statement])
-    alterations = sql.SQL(", ").join(sql.SQL("ALTER {} SET NOT NULL").format(sql.Identifier(column)) for column in required)
-    return sql.SQL("{}; ALTER TABLE {} {}").format(statement, sql.Identifier("pg_temp", name), alterations)
-
-
-def _list(names: Iterator[str]) -> sql.Composed:
-    return sql.SQL(", ").join(map(sql.Identifier, names))
-
-
-def _copy(
-    connection: psycopg.Connection[Any], table: sql.Identifier, names: tuple[str, ...], dataset: Dataset, chunks: Iterator[bytes]
-) -> int:
-    """COPY with an explicit column list and no HEADER: `HEADER true` would load reordered columns into the wrong ones (measured)."""
-    statement = sql.SQL("COPY {} ({}) FROM STDIN (FORMAT csv, DELIMITER {}, NULL {}, QUOTE {}, ENCODING {})").format(
-        table, _list(iter(names)), dataset.delimiter, dataset.null, dataset.quote, dataset.postgresql_encoding
-    )
-    if connection.info.server_version < HARMLESS_FROM:
-        chunks = without_end_marker(chunks)
-    with connection.cursor() as cursor:
-        with cursor.copy(statement) as copy:
-            for chunk in chunks:
-                copy.write(chunk)
-        return cursor.rowcount
-
-
-def without_end_marker(chunks: Iterator[bytes]) -> Iterator[bytes]:
-    r"""Pass the CSV on, unless a line of it is `\.`.
-
-    Raises:
-        Rejected: `csv_malformed`.
-    """
-    tail = b"\n"
-    for chunk in chunks:
-        seen = tail + chunk
-        # The plain search is several times faster and nearly always enough.
-        if b"\\." in seen and END_MARKER.search(seen):
-            raise _end_marker()
-        yield chunk
-        tail = seen[-3:]
-    if tail.endswith((b"\n\\.", b"\r\\.")):
-        raise _end_marker()
-
-
-def _end_marker() -> Rejected:
-    return Rejected(ErrorCode.CSV_MALFORMED, r"a line of the file is \. alone, where PostgreSQL before 18 would stop reading: quote it")

@@ -1,0 +1,1 @@
+"""Holds datasets.toml against the database, with the loader's own eyes, and writes nothing."""

@@ -1,0 +1,125 @@
+"""Which rows of a staged file a table's constraints refuse: they are put aside one by one, the rest is merged.
+
+Only for a file whose merge as a whole was refused. Missing values and broken checks are found by one query for each constraint; for
+whatever else a table may refuse (foreign keys, unique indexes, exclusions, triggers) the file is merged in parts, and a part that is
+refused is halved, until the row is found.
+"""
+
+from contextlib import suppress
+
+from psycopg import sql
+
+from loader import sqlstate
+from loader.records import WrongRecord, check_number
+from loader.staging_table import LINE
+from loader.upsert import Merge, Merged, Span
+from shared.datasets import Mode
+from shared.errors import ErrorCode, Rejected
+
+CHECKS = "SELECT conname, pg_get_expr(conbin, conrelid) FROM pg_constraint WHERE conrelid = {}::oid AND contype = 'c' ORDER BY conname"
+
+
+class EnoughError(Exception):
+    """More rows are wrong than anybody wants to know."""
+
+    def __init__(self, wrong: list[WrongRecord]) -> None:
+        super().__init__()
+        self.wrong = wrong
+
+
+def merge_less_wrong(merge: Merge, most: int) -> tuple[Merged, list[WrongRecord]]:
+    """Merge all rows that the table takes. The staging table must have line numbers.
+
+    Args:
+        merge: of the file.
+        most: wrong rows after which to give up.
+
+    Returns:
+        What happened to the table, and the rows that it does not take.
+
+    Raises:
+        EnoughError: more are wrong.
+        Rejected: it is not single rows that are.
+        Retryable: the database fails.
+    """
+    wrong = [*_without_value(merge), *_against_checks(merge)]
+    if len(wrong) > most:
+        raise EnoughError(wrong)
+    merge.look_for_repeated()
+    merge.drop_repeated()
+    deleted = merge.delete()
+    parts = _Parts(merge, wrong, most)
+    lines = sql.SQL("SELECT min({0}), max({0}), count(*) FROM {1}").format(sql.Identifier(LINE), merge.staged.table)
+    [(first, last, rows)] = merge.rows(lines)
+    if rows:
+        parts.merge((first, last))
+    unchanged = merge.meant(rows) - parts.refused - parts.inserted - parts.updated if merge.dataset.mode is Mode.UPSERT else 0
+    return Merged(parts.inserted, parts.updated, deleted, max(unchanged, 0)), wrong
+
+
+def _without_value(merge: Merge) -> list[WrongRecord]:
+    wrong = []
+    for column in merge.staged.layout.columns:
+        if column.not_null or column.name in merge.staged.key:
+            error = "has no value where the table requires one"
+            wrong += _put_aside(merge, sql.SQL("{} IS NULL").format(sql.Identifier(column.name)), column.name, error)
+    return wrong
+
+
+def _against_checks(merge: Merge) -> list[WrongRecord]:
+    wrong = []
+    for name, expression in merge.rows(sql.SQL(CHECKS).format(merge.relation.oid)):
+        condition = sql.SQL("NOT ({})").format(sql.SQL(expression))
+        # It may be about a column that the file lacks, or fail for a row: then the parts will tell.
+        with suppress(Rejected), merge.connection.transaction():
+            wrong += _put_aside(merge, condition, None, f"breaks a check of the table (constraint {name})")
+    return wrong
+
+
+def _put_aside(merge: Merge, condition: sql.Composable, column: str | None, error: str) -> list[WrongRecord]:
+    statement = sql.SQL("DELETE FROM {} WHERE {} RETURNING {}").format(merge.staged.table, condition, sql.Identifier(LINE))
+    found = [WrongRecord(line, column, ErrorCode.CONSTRAINT_VIOLATED, error) for (line,) in merge.rows(statement)]
+    check_number(found)
+    return found
+
+
+class _Parts:
+    """Merges by parts."""
+
+    def __init__(self, merge: Merge, wrong: list[WrongRecord], most: int) -> None:
+        self._merge = merge
+        self._wrong = wrong
+        self._most = most
+        self.refused = 0
+        self._upserts = merge.dataset.mode is Mode.UPSERT
+        self.inserted = 0
+        self.updated = 0
+
+    def merge(self, span: Span) -> None:
+        """Merge the records that begin in these lines, less those that are refused."""
+        try:
+            with self._merge.connection.transaction():
+                written = self._merge.insert(span=span)
+        except Rejected as rejection:
+            if rejection.error_code not in sqlstate.OF_A_ROW:
+                raise
+            if self._upserts:
+                # So that what was rolled back is not counted next time.
+                self._merge.inserted()
+            self._part(span, rejection)
+            return
+        inserted = self._merge.inserted() if self._upserts else written
+        self.inserted += inserted
+        self.updated += written - inserted
+
+    def _part(self, span: Span, rejection: Rejected) -> None:
+        first, last = span
+        if first < last:
+            middle = (first + last) // 2
+            self.merge((first, middle))
+            self.merge((middle + 1, last))
+            return
+        self.refused += 1
+        self._wrong.append(WrongRecord(first, None, ErrorCode(rejection.error_code), rejection.message.removeprefix("the file ")))
+        if len(self._wrong) > self._most:
+            raise EnoughError(self._wrong)

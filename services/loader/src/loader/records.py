@@ -1,0 +1,200 @@
+"""A CSV record by record: for line numbers, for records that are to be put aside one by one, for texts that mean NULL."""
+
+from bisect import bisect_left
+from collections.abc import Collection, Container, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+from loader.dialect import Dialect
+from loader.front import lines_in
+from shared.errors import ErrorCode, Rejected
+
+MOST_REJECTS = 100_000
+"""Records put aside of one file, whatever share is tolerated: they are held in memory."""
+MAX_RECORD = 64 * 1024**2
+"""Bytes of one record, where records are looked at one by one."""
+MAX_RAW = 8192
+"""Characters of a wrong record that are kept."""
+
+
+@dataclass(frozen=True, slots=True)
+class WrongRecord:
+    """A record that is put aside."""
+
+    line: int
+    """Of the file, where it begins."""
+    column: str | None
+    error_code: ErrorCode
+    error: str
+    """What is wrong, never the value."""
+    type: str = ""
+    """Of the column."""
+
+    def __str__(self) -> str:
+        column = self.column and f"column {self.column}" + (f" ({self.type})" if self.type else "")
+        return ", ".join(filter(None, (f"line {self.line}", column))) + f" {self.error}"
+
+
+def ragged(line: int, count: int, width: int) -> WrongRecord:
+    """A record with too few or too many fields."""
+    return WrongRecord(line, None, ErrorCode.CSV_MALFORMED, f"has {count} fields, not {width}")
+
+
+def whole(pieces: Iterable[bytes], dialect: Dialect) -> Iterator[bytes]:
+    """Sound pieces, cut anew where records end. Only the last one may lack its line end.
+
+    Raises:
+        Rejected: `csv_malformed`, a record is too long to be held in memory.
+    """
+    rest: list[bytes] = []
+    held = 0
+    for piece in pieces:
+        # No piece begins within quotes: the first line end outside of them ends the record that is open.
+        found = dialect.records.match(piece)
+        end = found.end() if found else 0
+        if end:
+            yield b"".join([*rest, piece[:end]])
+            rest, held = [], 0
+        rest.append(piece[end:])
+        held += len(piece) - end
+        if held > MAX_RECORD:
+            raise Rejected(ErrorCode.CSV_MALFORMED, f"a record has more than {MAX_RECORD} bytes: is a line end missing, or a quote?")
+    if held:
+        yield b"".join(rest)
+
+
+def with_nulls(records: Iterable[bytes], dialect: Dialect) -> Iterator[bytes]:
+    """Whole records in which every unquoted text that means NULL is the first of them, the one that COPY is told."""
+    if dialect.nulls is None:
+        yield from records
+        return
+    null = dialect.null
+    for piece in records:
+        yield dialect.nulls.sub(lambda found: found[1] or null, piece)
+
+
+def split(piece: bytes, dialect: Dialect) -> Sequence[bytes]:
+    """The single records of whole ones, each with its line end."""
+    if dialect.quote not in piece:
+        return piece.splitlines(keepends=True)
+    whole_ones = dialect.records.match(piece)
+    end = whole_ones.end() if whole_ones else 0
+    found = [match.group() for match in dialect.record.finditer(piece, 0, end)]
+    return [*found, piece[end:]] if end < len(piece) else found
+
+
+class Sieve:
+    """Numbers records by their lines and puts aside those that COPY would not get over.
+
+    Args:
+        dialect: of the dataset.
+        width: fields that a record must have.
+        line: number of the first record's first line.
+        no_text: lines where records begin that are not of the encoding.
+    """
+
+    def __init__(self, dialect: Dialect, width: int, line: int, no_text: Container[int] = ()) -> None:
+        self._dialect = dialect
+        self._no_text = no_text
+        self._width = width
+        self._line = line
+        # Quoted, so that no number is taken for NULL.
+        self._numbered = dialect.quote + b"%d" + dialect.quote + dialect.delimiter.replace(b"%", b"%%") + b"%b"
+        self.wrong: list[WrongRecord] = []
+        self._dropped: list[tuple[int, int]] = []
+        """First line and number of lines."""
+
+    def numbered(self, records: Iterable[bytes]) -> Iterator[bytes]:
+        """Whole records, each with its line as a first field.
+
+        Raises:
+            Rejected: too many are wrong.
+        """
+        suspicious = bool(self._no_text)
+        for piece in records:
+            parts = split(piece, self._dialect)
+            suspect = suspicious or b"\0" in piece or self._dialect.quote in piece
+            if suspect or any(part.count(self._dialect.delimiter) != self._width - 1 for part in parts):
+                yield b"".join(map(self._number, parts))
+            else:
+                yield self._number_plain(parts)
+
+    def _number(self, record: bytes) -> bytes:
+        dialect, line = self._dialect, self._line
+        lines = lines_in(record)
+        self._line += lines
+        if b"\0" in record or line in self._no_text:
+            error = f"is not {dialect.encoding}, or has a NUL"
+            return self._drop(WrongRecord(line, None, ErrorCode.ENCODING_INVALID, error), lines)
+        count = dialect.fields(record)
+        if count != self._width:
+            return self._drop(ragged(line, count, self._width), lines)
+        return self._numbered % (line, record)
+
+    def _number_plain(self, parts: Sequence[bytes]) -> bytes:
+        """The same for records of one line each with nothing wrong, which most are."""
+        numbered, first = self._numbered, self._line
+        self._line += len(parts)
+        return b"".join([numbered % pair for pair in enumerate(parts, first)])
+
+    def _drop(self, wrong: WrongRecord, lines: int) -> bytes:
+        self.wrong.append(wrong)
+        self._dropped.append((wrong.line, lines))
+        check_number(self.wrong)
+        return b""
+
+    @property
+    def dropped(self) -> frozenset[int]:
+        """Lines where records begin that were put aside."""
+        return frozenset(line for line, _ in self._dropped)
+
+    def line_of(self, numbered: int) -> int:
+        """The file's line of what is a line of the numbered records, where every record has one line."""
+        for line, lines in self._dropped:
+            if line > numbered:
+                break
+            numbered += lines
+        return numbered
+
+
+def check_number(wrong: Sequence[WrongRecord]) -> None:
+    """No file has so many wrong records and is right otherwise.
+
+    Raises:
+        Rejected: there are more than can be put aside.
+    """
+    if len(wrong) > MOST_REJECTS:
+        raise Rejected(ErrorCode.TOO_MANY_REJECTED_ROWS, f"more than {MOST_REJECTS} records are wrong, the first: {wrong[0]}")
+
+
+def walk(records: Iterable[bytes], dialect: Dialect, line: int) -> Iterator[tuple[int, bytes]]:
+    """Single records of whole ones, each with the line where it begins.
+
+    Args:
+        records: of the whole file.
+        dialect: of the dataset.
+        line: number of the first record's first line.
+    """
+    for piece in records:
+        for record in split(piece, dialect):
+            yield line, record
+            line += lines_in(record)
+
+
+def find(records: Iterable[bytes], dialect: Dialect, line: int, wanted: Collection[int]) -> Iterator[tuple[int, bytes]]:
+    """Those of them that begin at the wanted lines; see `walk`."""
+    lines, position = sorted(wanted), 0
+    for piece in records:
+        if position == len(lines):
+            return
+        # The last record of the file may have no line end.
+        behind = line + max(lines_in(piece), 1)
+        if lines[position] < behind:
+            yield from (pair for pair in walk([piece], dialect, line) if pair[0] in wanted)
+            position = bisect_left(lines, behind)
+        line = behind
+
+
+def readable(record: bytes, dialect: Dialect) -> str:
+    """A record as text that PostgreSQL stores: what is no text is shown by its bytes."""
+    text = record.rstrip(b"\r\n").decode(dialect.encoding, "backslashreplace")
+    return text.replace("\0", "\\x00")[:MAX_RAW]

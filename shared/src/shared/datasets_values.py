@@ -1,0 +1,70 @@
+"""Types of the values of datasets.toml, each with the sentence that a wrong one gets."""
+
+import math
+import re
+from dataclasses import dataclass
+from typing import Annotated
+
+from pydantic import AfterValidator, BeforeValidator, Field
+
+DELIMITER = "must be one ASCII character; no small letter, digit, dot, backslash, quote or line end"
+
+
+@dataclass(frozen=True, slots=True)
+class Fits:
+    """A validator: a text must match all of an expression."""
+
+    expression: str
+    says: str
+    """What a person hears where it does not."""
+
+    def __call__(self, value: str) -> str:
+        """The same text.
+
+        Raises:
+            ValueError: it does not match.
+        """
+        if not re.fullmatch(self.expression, value):
+            raise ValueError(self.says)
+        return value
+
+
+def one_or_more(value: object) -> object:
+    """A text is a list of one."""
+    return (value,) if isinstance(value, str) else value
+
+
+def count_or_share(value: object) -> object:
+    """A whole number from 0 on, or a fraction below 1.
+
+    Raises:
+        ValueError: it is neither.
+    """
+    wrong = isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value) or value < 0
+    if wrong or (isinstance(value, float) and value >= 1):
+        raise ValueError("must be a count of rows as 10, or a share of the file's rows below 1 as 0.001")
+    return value
+
+
+CountOrShare = Annotated[int | float, BeforeValidator(count_or_share), Field(json_schema_extra={"minimum": 0})]
+Name = Annotated[str, AfterValidator(Fits(r"[^\x00]+", "must name a column: no empty text, no NUL character"))]
+MaybeName = Annotated[str, AfterValidator(Fits(r"[^\x00]*", "must name a column, without a NUL character"))]
+"""Empty where there is none."""
+Names = Annotated[tuple[Name, ...], BeforeValidator(one_or_more, json_schema_input_type=Name | tuple[Name, ...])]
+Null = Annotated[str, AfterValidator(Fits(r"[^\r\n\x00]*", "must be on one line, without a NUL character"))]
+Nulls = Annotated[tuple[Null, ...], Field(min_length=1), BeforeValidator(one_or_more, json_schema_input_type=Null | tuple[Null, ...])]
+Delimiter = Annotated[str, AfterValidator(Fits(r"[\x01-\x09\x0b\x0c\x0e-\x21#-&(-\-/:-\[\]-`{-\x7f]", DELIMITER))]
+"""What PostgreSQL takes (chapter COPY)."""
+Quote = Annotated[str, AfterValidator(Fits(r"[\"']", "must be \" (written '\"') or ' (written \"'\")"))]
+Escape = Annotated[str, AfterValidator(Fits(r"[\"'\\]?", r"must be \ (written '\'), a quote, or empty for the quote itself"))]
+DateStyle = Annotated[
+    str,
+    AfterValidator(
+        Fits(
+            r"((ISO|SQL|POSTGRES|GERMAN)(, ?(YMD|DMY|MDY))?)?",
+            'must be ISO, SQL, POSTGRES or GERMAN, and an order if need be: "ISO, DMY" reads 02/03/2026 as 2 March',
+        )
+    ),
+]
+TimeZone = Annotated[str, AfterValidator(Fits(r"[A-Za-z0-9_+/:-]{0,63}", 'must be a time zone as PostgreSQL names it: "Asia/Tokyo"'))]
+TableName = Annotated[str, AfterValidator(Fits(r"[^.\x00]+(\.[^.\x00]+)?", "must be table, for one in schema public, or schema.table"))]

@@ -199,21 +199,25 @@ def _merge(connection: Connection, target: Relation, reading: Reading, staged: S
     Raises:
         Rejected: more of them are wrong than the dataset tolerates; also one is too many for most.
     """
-    try:
-        with connection.transaction():
-            return Merge(connection, target, reading, staged, key).all(), staged.wrong
-    except Rejected as rejection:
-        if rejection.error_code not in sqlstate.OF_A_ROW - {ErrorCode.DUPLICATE_KEYS}:
-            raise
-        refused = rejection
-    if not (staged.numbered and staged.unchecked):
+    refused: Rejected | None = None
+    ready = staged.numbered and staged.unchecked
+    # A file that is known to have wrong records is likely to have others.
+    if not (ready and staged.wrong):
+        try:
+            with connection.transaction():
+                return Merge(connection, target, reading, staged, key).all(), staged.wrong
+        except Rejected as rejection:
+            if rejection.error_code not in sqlstate.OF_A_ROW - {ErrorCode.DUPLICATE_KEYS}:
+                raise
+            refused = rejection
+    if not ready:
         connection.execute(sql.SQL("DROP TABLE {}").format(staged.table), prepare=False)
         target = replace(target, kept=target.kept - {staged.name})
         staged = staging.fill(connection, target, replace(reading, tolerant=True, careful=True))
     merged, wrong = _merge_less_wrong(
         Merge(connection, target, reading, staged, key), max(rejects.SHOWN, reading.dataset.tolerated(staged.records))
     )
-    if not reading.tolerant and not wrong:
+    if refused is not None and not reading.tolerant and not wrong:
         # What refused the whole refuses no part of it.
         raise refused
     return merged, sorted([*staged.wrong, *wrong], key=lambda record: record.line)

@@ -6,10 +6,11 @@ from dataclasses import dataclass, replace
 from loader import front, header, records
 from loader.dialect import Dialect
 from loader.header import Header
-from loader.records import Sieve, WrongRecord, ragged
+from loader.records import Sieve, WrongRecord, ragged, readable
 from loader.source import Source
 from shared import datasets
 from shared.datasets import Dataset
+from shared.errors import ErrorCode
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,18 +93,20 @@ class Lines:
     def of_all(self, wrong: list[WrongRecord]) -> list[WrongRecord]:
         """The same for many, ascending."""
         begins = self._begins([record.line for record in wrong])
-        ragged = self._ragged(begins)
-        return [ragged.get(begin, replace(record, line=begin)) for record, begin in zip(wrong, begins, strict=True)]
+        dialect, found = Dialect.of(self.reading.dataset), dict(self.reading.find(set(begins)))
+        return [self._judged(replace(record, line=begin), found.get(begin), dialect) for record, begin in zip(wrong, begins, strict=True)]
 
     def ragged(self, copied: int) -> WrongRecord | None:
         """A record with too few or too many fields, if it is one: COPY may speak of a value first."""
-        begin = self.of(copied)
-        return self._ragged([begin]).get(begin)
+        wrong = WrongRecord(copied, None, ErrorCode.VALUE_INVALID, "")
+        [judged] = self.of_all([wrong])
+        return judged if judged.error_code == ErrorCode.CSV_MALFORMED else None
 
-    def _ragged(self, begins: list[int]) -> dict[int, WrongRecord]:
-        dialect = Dialect.of(self.reading.dataset)
-        counts = {begin: dialect.fields(record) for begin, record in self.reading.find(set(begins))}
-        return {begin: ragged(begin, count, self.width) for begin, count in counts.items() if count != self.width}
+    def _judged(self, wrong: WrongRecord, record: bytes | None, dialect: Dialect) -> WrongRecord:
+        if record is None:
+            return wrong
+        count, raw = dialect.fields(record), readable(record, dialect)
+        return replace(wrong if count == self.width else ragged(wrong.line, count, self.width), raw=raw)
 
     def _begins(self, copied: list[int]) -> list[int]:
         if self.checks.lines_are_records or not copied:

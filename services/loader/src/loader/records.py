@@ -2,7 +2,7 @@
 
 from bisect import bisect_left
 from collections.abc import Collection, Container, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from loader.dialect import Dialect
 from loader.front import lines_in
@@ -28,6 +28,8 @@ class WrongRecord:
     """What is wrong, never the value."""
     type: str = ""
     """Of the column."""
+    raw: str | None = None
+    """The record as it came, where it was at hand."""
 
     def __str__(self) -> str:
         column = self.column and f"column {self.column}" + (f" ({self.type})" if self.type else "")
@@ -49,8 +51,7 @@ def whole(pieces: Iterable[bytes], dialect: Dialect) -> Iterator[bytes]:
     held = 0
     for piece in pieces:
         # No piece begins within quotes: the first line end outside of them ends the record that is open.
-        found = dialect.records.match(piece)
-        end = found.end() if found else 0
+        end = _records_end(piece, dialect)
         if end:
             yield b"".join([*rest, piece[:end]])
             rest, held = [], 0
@@ -60,6 +61,14 @@ def whole(pieces: Iterable[bytes], dialect: Dialect) -> Iterator[bytes]:
             raise Rejected(ErrorCode.CSV_MALFORMED, f"a record has more than {MAX_RECORD} bytes: is a line end missing, or a quote?")
     if held:
         yield b"".join(rest)
+
+
+def _records_end(piece: bytes, dialect: Dialect) -> int:
+    """Where the last record ends that does."""
+    if dialect.quote not in piece:
+        return max(piece.rfind(b"\n"), piece.rfind(b"\r")) + 1
+    found = dialect.records.match(piece)
+    return found.end() if found else 0
 
 
 def with_nulls(records: Iterable[bytes], dialect: Dialect) -> Iterator[bytes]:
@@ -76,8 +85,7 @@ def split(piece: bytes, dialect: Dialect) -> Sequence[bytes]:
     """The single records of whole ones, each with its line end."""
     if dialect.quote not in piece:
         return piece.splitlines(keepends=True)
-    whole_ones = dialect.records.match(piece)
-    end = whole_ones.end() if whole_ones else 0
+    end = _records_end(piece, dialect)
     found = [match.group() for match in dialect.record.finditer(piece, 0, end)]
     return [*found, piece[end:]] if end < len(piece) else found
 
@@ -109,11 +117,9 @@ class Sieve:
         Raises:
             Rejected: too many are wrong.
         """
-        suspicious = bool(self._no_text)
         for piece in records:
             parts = split(piece, self._dialect)
-            suspect = suspicious or b"\0" in piece or self._dialect.quote in piece
-            if suspect or any(part.count(self._dialect.delimiter) != self._width - 1 for part in parts):
+            if self._no_text or b"\0" in piece or self._dialect.quote in piece or not self._is_text(piece):
                 yield b"".join(map(self._number, parts))
             else:
                 yield self._number_plain(parts)
@@ -122,22 +128,40 @@ class Sieve:
         dialect, line = self._dialect, self._line
         lines = lines_in(record)
         self._line += lines
-        if b"\0" in record or line in self._no_text:
+        if b"\0" in record or line in self._no_text or not self._is_text(record):
             error = f"is not {dialect.encoding}, or has a NUL"
-            return self._drop(WrongRecord(line, None, ErrorCode.ENCODING_INVALID, error), lines)
+            return self._drop(WrongRecord(line, None, ErrorCode.ENCODING_INVALID, error), lines, record)
         count = dialect.fields(record)
         if count != self._width:
-            return self._drop(ragged(line, count, self._width), lines)
+            return self._drop_ragged(line, lines, record, count)
         return self._numbered % (line, record)
 
     def _number_plain(self, parts: Sequence[bytes]) -> bytes:
-        """The same for records of one line each with nothing wrong, which most are."""
-        numbered, first = self._numbered, self._line
+        """The same for records of one line each, which most are."""
+        numbered, delimiter, within, first = self._numbered, self._dialect.delimiter, self._width - 1, self._line
         self._line += len(parts)
-        return b"".join([numbered % pair for pair in enumerate(parts, first)])
+        return b"".join(
+            [
+                numbered % (line, part) if part.count(delimiter) == within else self._drop_ragged(line, 1, part, part.count(delimiter) + 1)
+                for line, part in enumerate(parts, first)
+            ]
+        )
 
-    def _drop(self, wrong: WrongRecord, lines: int) -> bytes:
-        self.wrong.append(wrong)
+    def _is_text(self, data: bytes) -> bool:
+        """Of UTF-8 Python can judge as PostgreSQL does; what is none of another encoding was looked for before."""
+        if self._dialect.encoding != "utf-8":
+            return True
+        try:
+            data.decode()
+        except UnicodeDecodeError:
+            return False
+        return True
+
+    def _drop_ragged(self, line: int, lines: int, record: bytes, count: int) -> bytes:
+        return self._drop(ragged(line, count, self._width), lines, record)
+
+    def _drop(self, wrong: WrongRecord, lines: int, record: bytes) -> bytes:
+        self.wrong.append(replace(wrong, raw=readable(record, self._dialect)))
         self._dropped.append((wrong.line, lines))
         check_number(self.wrong)
         return b""
@@ -189,8 +213,13 @@ def find(records: Iterable[bytes], dialect: Dialect, line: int, wanted: Collecti
         # The last record of the file may have no line end.
         behind = line + max(lines_in(piece), 1)
         if lines[position] < behind:
-            yield from (pair for pair in walk([piece], dialect, line) if pair[0] in wanted)
-            position = bisect_left(lines, behind)
+            upto = bisect_left(lines, behind)
+            if dialect.quote in piece:
+                yield from (pair for pair in walk([piece], dialect, line) if pair[0] in wanted)
+            else:
+                parts = split(piece, dialect)
+                yield from ((each, parts[each - line]) for each in lines[position:upto])
+            position = upto
         line = behind
 
 

@@ -46,8 +46,9 @@ def store(connection: psycopg.Connection[Any], job: Job, reading: Reading, wrong
     """
     file = job.item.file
     dialect = Dialect.of(reading.dataset)
-    texts = {line: readable(record, dialect) for line, record in reading.find({record.line for record in wrong})}
+    lines = {record.line for record in wrong if record.raw is None}
+    texts = {line: readable(record, dialect) for line, record in (reading.find(lines) if lines else ())}
     with connection.cursor() as cursor, cursor.copy(COPY) as copy:
         for record in wrong:
             place = (file.bucket, file.key, file.version_id, record.line, record.column)
-            copy.write_row((*place, record.error_code, record.error, texts.get(record.line)))
+            copy.write_row((*place, record.error_code, record.error, texts.get(record.line, record.raw)))

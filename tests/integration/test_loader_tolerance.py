@@ -110,6 +110,18 @@ def test_texts_that_mean_null_in_any_order(goods: Desk) -> None:
     assert goods.rows("SELECT * FROM items ORDER BY id") == [(1, "-", None, None), (2, "NU", None, None)]
 
 
+def test_a_last_record_that_is_nothing_but_null(goods: Desk) -> None:
+    goods.table("items (x text)")
+    assert send(goods, "x\na\nNULL", "mode = 'append'\nnull = ['', 'NULL']").status == "loaded"
+    assert goods.rows("SELECT x FROM items") == [("a",), (None,)]
+
+
+def test_the_first_wrong_record_is_named_whoever_finds_it(goods: Desk) -> None:
+    goods.table("items (id int PRIMARY KEY, at bigint)")
+    settlement = send(goods, "id\n1\n2,3\nx\n", "line_column = 'at'")
+    assert (settlement.error_code, settlement.error) == ("csv_malformed", "line 3 has 2 fields, not 1")
+
+
 def test_a_backslash_within_a_character_escapes_nothing(goods: Desk) -> None:
     content = 'id,x\n1,"ソ"\n2,"a\\"表"\n'.encode("cp932")
     assert send(goods, content, TOLERANT + "\nencoding = 'cp932'\nescape = '\\'").status == "loaded"

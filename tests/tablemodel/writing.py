@@ -19,6 +19,8 @@ SAMPLE = (
 UTF16 = {"utf-16": "utf-16-le", "utf-16-le": "utf-16-le", "utf-16-be": "utf-16-be"}
 INVALID = {"utf-8": b"\xff", "cp932": b"\x81 ", "euc_jp": b"\xff"}
 """Bytes that are no text. Known: of cp932's, only those that Python's codec refuses as well are put aside."""
+OTHERWISE = {"euc_jp": "¢£¦¬‖\u2212\u301c"}
+"""Known: characters of a codec whose bytes PostgreSQL takes for others (it has the mapping of CP932)."""
 LINE_END = re.compile("\r\n|\r|\n")
 
 
@@ -68,7 +70,7 @@ class Dialect:
 
 def alphabet(encoding: str) -> str:
     """Those of the sample that an encoding has."""
-    return "".join(character for character in SAMPLE if _has(encoding, character))
+    return "".join(character for character in SAMPLE if _has(encoding, character) and character not in OTHERWISE.get(encoding, ""))
 
 
 def _has(encoding: str, text: str) -> bool:
@@ -108,7 +110,7 @@ def write(dialect: Dialect, header: Line | None, records: Sequence[Line], end: s
     """Put records together."""
     pieces, begins, texts, line = [], [], [], 1
     for number, one in enumerate([*([header] if header else []), *records]):
-        text = dialect.delimiter.join(one.fields)
+        text = dialect.delimiter.join("x" if position == one.broken else field for position, field in enumerate(one.fields))
         begins.append(line)
         texts.append(text)
         line += len(LINE_END.findall(text)) + 1

@@ -98,9 +98,11 @@ class Sieve:
         width: fields that a record must have.
         line: number of the first record's first line.
         no_text: lines where records begin that are not of the encoding.
+        strict: the first wrong record is the end.
     """
 
-    def __init__(self, dialect: Dialect, width: int, line: int, no_text: Container[int] = ()) -> None:
+    def __init__(self, dialect: Dialect, width: int, line: int, no_text: Container[int] = (), *, strict: bool = False) -> None:
+        self._strict = strict
         self._dialect = dialect
         self._no_text = no_text
         self._width = width
@@ -161,6 +163,8 @@ class Sieve:
         return self._drop(ragged(line, count, self._width), lines, record)
 
     def _drop(self, wrong: WrongRecord, lines: int, record: bytes) -> bytes:
+        if self._strict:
+            raise Rejected(wrong.error_code, str(wrong))
         self.wrong.append(replace(wrong, raw=readable(record, self._dialect)))
         self._dropped.append((wrong.line, lines))
         check_number(self.wrong)

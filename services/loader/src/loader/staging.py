@@ -12,10 +12,11 @@ from typing import Any
 import psycopg
 from psycopg import sql
 
-from loader import front, records, sqlstate
+from loader import records, sqlstate
 from loader.copying import Copy
 from loader.dialect import Dialect
 from loader.encoding import no_text
+from loader.front import Front
 from loader.layout import Layout, lay_out
 from loader.reading import Lines, Reading
 from loader.records import Sieve, WrongRecord
@@ -83,25 +84,35 @@ def _fill(connection: Connection, relation: Relation, reading: Reading) -> Stage
     # Of a tolerant dataset, a row without a value is found later, and put aside.
     required = () if reading.tolerant else tuple(c.name for c in layout.columns if c.not_null or c.name in key)
     table = StagingTable(relation, layout, required, numbered=reading.numbered)
-    checks = front.Front(dialect, head.lines + 1, end_marker=connection.info.server_version < END_MARKER_HARMLESS_FROM)
-    sieve = Sieve(dialect, len(layout.fields), head.lines + 1, no_text(connection, reading) if reading.careful else ())
-    pieces = _prepared(checks.passed(chunks), dialect, sieve if reading.numbered else None)
+    checks = Front(dialect, head.lines + 1, end_marker=connection.info.server_version < END_MARKER_HARMLESS_FROM)
+    sieve = Sieve(
+        dialect, len(layout.fields), head.lines + 1, no_text(connection, reading) if reading.careful else (), strict=not reading.tolerant
+    )
+    pieces = _prepared(checks, chunks, dialect, sieve if reading.numbered else None)
     copy = Copy(connection, table, dialect, Lines(reading, checks, sieve, head.lines, len(layout.fields)), relation.grant(dataset))
     rows, unfit = copy.tolerant(pieces) if reading.tolerant else (copy.strict(pieces), [])
     wrong = tuple(sorted([*sieve.wrong, *unfit], key=lambda record: record.line))
-    if wrong and not reading.tolerant:
-        raise Rejected(wrong[0].error_code, str(wrong[0]))
     if rows + len(wrong) != checks.records:
         # Never seen. Should COPY and we ever disagree on what a record is, the table must not be where it shows.
         raise Rejected(ErrorCode.CSV_MALFORMED, f"the file has {checks.records} records, PostgreSQL read {rows + len(unfit)}")
     return Staged(table.name, layout, key, checks.records, rows, source.sha256, wrong, reading.numbered, reading.tolerant)
 
 
-def _prepared(pieces: Iterator[bytes], dialect: Dialect, sieve: Sieve | None) -> Iterator[bytes]:
+def _prepared(checks: Front, chunks: Iterator[bytes], dialect: Dialect, sieve: Sieve | None) -> Iterator[bytes]:
+    pieces = checks.passed(chunks)
     if dialect.nulls is None and sieve is None:
         return pieces
-    whole = records.with_nulls(records.whole(pieces, dialect), dialect)
+    whole = records.with_nulls(records.whole(_ended(pieces, checks), dialect), dialect)
     return whole if sieve is None else sieve.numbered(whole)
+
+
+def _ended(pieces: Iterator[bytes], checks: Front) -> Iterator[bytes]:
+    """The last record may lack its line end: nothing but a NULL, it would be nothing."""
+    last = b""
+    for last in pieces:
+        yield last
+    if last and not last.endswith((b"\r", b"\n")):
+        yield (checks.ends or "\n").encode()
 
 
 def _key(relation: Relation, dataset: Dataset, names: tuple[str, ...]) -> tuple[str, ...]:

@@ -161,3 +161,18 @@ def test_every_problem_is_told_together(capsys: pytest.CaptureFixture[str], tmp_
 def test_every_point_is_in_use() -> None:
     sources = [path.read_text(encoding="utf-8") for path in (ROOT / "services").rglob("*.py")]
     assert [point for point in Point if not any(f"failpoint(Point.{point.name}, " in text for text in sources)] == []
+
+
+def test_a_pass_that_can_not_be_counted_passes(tmp_path: Path) -> None:
+    """The spool is full in some tests: that must reach the work, not the place before it."""
+    term = "decryptor.taken=raise@*/2"
+    code = f"""
+import os, resource
+from shared import failpoint
+failpoint.arm({{"{failpoint.VARIABLE}": "{term}", "{failpoint.FOLDER}": {str(tmp_path)!r}}})
+failpoint.failpoint(failpoint.Point.DECRYPTOR_TAKEN, "k")
+resource.setrlimit(resource.RLIMIT_FSIZE, (1, 1))
+failpoint.failpoint(failpoint.Point.DECRYPTOR_TAKEN, "k")
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=60)
+    assert (done.returncode, count_file(tmp_path, term).stat().st_size) == (0, 1), done.stderr

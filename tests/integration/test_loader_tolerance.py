@@ -105,6 +105,14 @@ def test_a_domain_that_wants_a_value(goods: Desk) -> None:
     assert (ids(goods), [(line, column) for line, column, *_ in aside(goods)]) == ([1, 4], [(3, "d"), (4, "d")])
 
 
+def test_a_type_of_the_users_own_that_lacks_a_value(goods: Desk) -> None:
+    goods.sql.execute("DROP TYPE IF EXISTS mood CASCADE")
+    goods.sql.execute("CREATE TYPE mood AS ENUM ('sad', 'well')")
+    goods.table("items (id int PRIMARY KEY, m mood NOT NULL)")
+    assert send(goods, "id,m\n1,sad\n2,-\n3\n", TOLERANT + "\nnull = ['', '-']").status == "loaded"
+    assert aside(goods) == [(3, "m", "constraint_violated", "2,-"), (4, None, "csv_malformed", "3")]
+
+
 def test_texts_that_mean_null_in_any_order(goods: Desk) -> None:
     assert send(goods, 'id,x,n,p\n1,"-",-,NULL\n2,NU,,\n', "null = ['NULL', '-', '']").status == "loaded"
     assert goods.rows("SELECT * FROM items ORDER BY id") == [(1, "-", None, None), (2, "NU", None, None)]
@@ -120,6 +128,8 @@ def test_the_first_wrong_record_is_named_whoever_finds_it(goods: Desk) -> None:
     goods.table("items (id int PRIMARY KEY, at bigint)")
     settlement = send(goods, "id\n1\n2,3\nx\n", "line_column = 'at'")
     assert (settlement.error_code, settlement.error) == ("csv_malformed", "line 3 has 2 fields, not 1")
+    settlement = send(goods, "id\n1\nx\n2,3\n", "line_column = 'at'")
+    assert (settlement.error_code, (settlement.error or "")[:7]) == ("value_invalid", "line 3,")
 
 
 def test_a_backslash_within_a_character_escapes_nothing(goods: Desk) -> None:

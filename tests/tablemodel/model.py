@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 from tablemodel.cases import MARK, Case, File, Record
 from tablemodel.kinds import NULL, Cell
-from tablemodel.writing import LINE_END, Line, Written, record, write
+from tablemodel.writing import Line, Written, record, write
 
 CODES = {
     "value": {"value_invalid"},
@@ -95,16 +95,14 @@ class Model:
             codes = frozenset({"too_many_rejected_rows"}) if limit else frozenset(code for each in wrong for code in each.codes)
             # Either is true of the file.
             codes |= {"duplicate_keys"} if refused else set()
-            # Known: where records are numbered, what COPY finds is named before an earlier record that is no record at all.
-            mixed = "line_column" in self.case.options and len({each.fault for each in wrong}) > 1
-            return Expected("rejected", codes, wrong, certain=_lines_agree(file, written) and not refused and not mixed)
+            return Expected("rejected", codes, wrong, certain=not refused)
         if refused:
             return Expected("rejected", frozenset({"duplicate_keys"}))
         counts = self._merge(file, [Row(one.cells, self._extra(one), line, name) for one, line in good])
         counts |= {"rows_in_file": len(numbered), "rows_rejected": len(wrong)}
         counts["rows_changed"] = counts["rows_inserted"] + counts["rows_updated"]
         counts["rows_loaded"] = counts["rows_changed"] + counts["rows_unchanged"]
-        return Expected("loaded", wrong=wrong, certain=_lines_agree(file, written), counts=counts)
+        return Expected("loaded", wrong=wrong, counts=counts)
 
     def _key(self, one: Record | Row) -> tuple[str | None, ...]:
         return tuple(one.cells[name].seen for name in self.case.key)
@@ -172,12 +170,6 @@ class Model:
         """With what the file lacks."""
         missing = {column.name: column.default or NULL for column in self.case.columns if column.name not in row.cells}
         return Row({**row.cells, **missing}, row.extra, row.line, row.file)
-
-
-def _lines_agree(file: File, written: Written) -> bool:
-    """Known: where line breaks in quotes are not like the file's, or are in the first record, COPY counts lines in another way."""
-    breaks = [found for raw in written.raw for found in LINE_END.findall(raw)]
-    return not LINE_END.search("".join(written.raw[:1])) and all(found == file.end for found in breaks)
 
 
 def _wrong(case: Case, one: Record, line: int, raw: str) -> Wrong:

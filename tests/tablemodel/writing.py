@@ -114,7 +114,8 @@ def write(dialect: Dialect, header: Line | None, records: Sequence[Line], end: s
         begins.append(line)
         texts.append(text)
         line += len(LINE_END.findall(text)) + 1
-        ended = last_end or number < len(records) - (header is None) or not text or text in dialect.nulls  # known: a last NULL
+        # Nothing but a NULL without a line end would be no record.
+        ended = last_end or number < len(records) - (header is None) or not text
         pieces.append(_encoded(dialect, one) + (end if ended else "").encode(dialect.codec))
     skipped = 1 if header else 0
     return Written(_mark(dialect, bom=bom) + b"".join(pieces), tuple(begins[skipped:]), tuple(texts[skipped:]))

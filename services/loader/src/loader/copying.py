@@ -42,7 +42,7 @@ class Copy:
         self._lines = lines
         self._grant = grant
         self._types = {column.name: column.type for column in table.layout.columns}
-        self._required = {column.name for column in table.layout.columns if column.not_null and not column.builtin}
+        self._required = {column.name for column in table.layout.columns if column.type_not_null}
         self._unfit: list[WrongRecord] = []
 
     def strict(self, pieces: Iterator[bytes]) -> int:

@@ -98,7 +98,7 @@ class Sieve:
         width: fields that a record must have.
         line: number of the first record's first line.
         no_text: lines where records begin that are not of the encoding.
-        strict: the first wrong record is the end.
+        strict: nothing passes behind the first wrong record.
     """
 
     def __init__(self, dialect: Dialect, width: int, line: int, no_text: Container[int] = (), *, strict: bool = False) -> None:
@@ -122,9 +122,14 @@ class Sieve:
         for piece in records:
             parts = split(piece, self._dialect)
             if self._no_text or b"\0" in piece or self._dialect.quote in piece or not self._is_text(piece):
-                yield b"".join(map(self._number, parts))
+                numbered = list(map(self._number, parts))
             else:
-                yield self._number_plain(parts)
+                numbered = self._number_plain(parts)
+            if self._strict and self.wrong:
+                # What stands before may be wrong for COPY, and is then the first.
+                yield b"".join(numbered[: numbered.index(b"")])
+                return
+            yield b"".join(numbered)
 
     def _number(self, record: bytes) -> bytes:
         dialect, line = self._dialect, self._line
@@ -138,16 +143,14 @@ class Sieve:
             return self._drop_ragged(line, lines, record, count)
         return self._numbered % (line, record)
 
-    def _number_plain(self, parts: Sequence[bytes]) -> bytes:
+    def _number_plain(self, parts: Sequence[bytes]) -> list[bytes]:
         """The same for records of one line each, which most are."""
         numbered, delimiter, within, first = self._numbered, self._dialect.delimiter, self._width - 1, self._line
         self._line += len(parts)
-        return b"".join(
-            [
-                numbered % (line, part) if part.count(delimiter) == within else self._drop_ragged(line, 1, part, part.count(delimiter) + 1)
-                for line, part in enumerate(parts, first)
-            ]
-        )
+        return [
+            numbered % (line, part) if part.count(delimiter) == within else self._drop_ragged(line, 1, part, part.count(delimiter) + 1)
+            for line, part in enumerate(parts, first)
+        ]
 
     def _is_text(self, data: bytes) -> bool:
         """Of UTF-8 Python can judge as PostgreSQL does; what is none of another encoding was looked for before."""
@@ -163,9 +166,8 @@ class Sieve:
         return self._drop(ragged(line, count, self._width), lines, record)
 
     def _drop(self, wrong: WrongRecord, lines: int, record: bytes) -> bytes:
-        if self._strict:
-            raise Rejected(wrong.error_code, str(wrong))
-        self.wrong.append(replace(wrong, raw=readable(record, self._dialect)))
+        # Where texts that mean NULL were replaced, this is not what came.
+        self.wrong.append(wrong if self._dialect.nulls else replace(wrong, raw=readable(record, self._dialect)))
         self._dropped.append((wrong.line, lines))
         check_number(self.wrong)
         return b""

@@ -24,6 +24,8 @@ class Column:
     name: str
     type: str
     not_null: bool
+    type_not_null: bool
+    """Its type is a domain that is NOT NULL."""
     optional: bool
     """The file may lack it: it has a default, or the table makes its value."""
     computed: bool

@@ -92,6 +92,8 @@ def _fill(connection: Connection, relation: Relation, reading: Reading) -> Stage
     copy = Copy(connection, table, dialect, Lines(reading, checks, sieve, head.lines, len(layout.fields)), relation.grant(dataset))
     rows, unfit = copy.tolerant(pieces) if reading.tolerant else (copy.strict(pieces), [])
     wrong = tuple(sorted([*sieve.wrong, *unfit], key=lambda record: record.line))
+    if wrong and not reading.tolerant:
+        raise Rejected(wrong[0].error_code, str(wrong[0]))
     if rows + len(wrong) != checks.records:
         # Never seen. Should COPY and we ever disagree on what a record is, the table must not be where it shows.
         raise Rejected(ErrorCode.CSV_MALFORMED, f"the file has {checks.records} records, PostgreSQL read {rows + len(unfit)}")

@@ -12,6 +12,7 @@ SELECT
             'name', a.attname,
             'type', format_type(a.atttypid, a.atttypmod),
             'not_null', a.attnotnull OR (SELECT t.typnotnull FROM pg_type AS t WHERE t.oid = a.atttypid),
+            'type_not_null', (SELECT t.typnotnull FROM pg_type AS t WHERE t.oid = a.atttypid),
             'optional', a.atthasdef OR a.attidentity <> '' OR (SELECT t.typdefault IS NOT NULL FROM pg_type AS t WHERE t.oid = a.atttypid),
             'computed', a.attgenerated <> '' OR a.attidentity = 'a',
             'shape', concat_ws(' ', a.atttypid::oid, a.atttypmod, a.attcollation::oid),

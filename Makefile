@@ -39,10 +39,11 @@ format: setup ## Format the code and mend what the linter can
 	$(RUN) ruff check --fix
 	$(RUN) ruff format
 
-bench: setup ## Measure the line beside a plain loop, on a stack of its own in .local/bench
+bench: setup ## Measure the line beside a plain loop, on a stack of its own in .local/bench, and what wrong records cost
 	$(RUN) hikyaku local up --dir .local/bench
 	PYTHONPATH=tests/integration:benchmarks $(RUN) python benchmarks/line_speed.py .local/bench; \
 	  status=$$?; $(RUN) hikyaku local down --dir .local/bench --clean; exit $$status
+	PYTHONPATH=tests $(RUN) python benchmarks/wrong_rows.py
 
 chaos: setup ## Kill, cut and repeat everything on a real stack (ARGS="--short --seed 1"; without ARGS about an hour)
 	PYTHONPATH=tests $(RUN) python -m chaos $(ARGS)

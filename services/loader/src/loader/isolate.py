@@ -58,12 +58,13 @@ def merge_less_wrong(merge: Merge, most: int) -> tuple[Merged, list[WrongRecord]
 
 
 def _without_value(merge: Merge) -> list[WrongRecord]:
-    wrong = []
-    for column in merge.staged.layout.columns:
-        if column.not_null or column.name in merge.staged.key:
-            error = "has no value where the table requires one"
-            wrong += _put_aside(merge, sql.SQL("{} IS NULL").format(sql.Identifier(column.name)), column.name, error)
-    return wrong
+    names = [column.name for column in merge.staged.layout.columns if column.not_null or column.name in merge.staged.key]
+    if not names:
+        return []
+    lacks = [sql.SQL("{} IS NULL").format(sql.Identifier(name)) for name in names]
+    first = sql.SQL(" ").join(sql.SQL("WHEN {} THEN {}").format(lack, name) for lack, name in zip(lacks, names, strict=True))
+    named = sql.SQL("CASE {} END").format(first)
+    return _put_aside(merge, sql.SQL(" OR ").join(lacks), named, "has no value where the table requires one")
 
 
 def _against_checks(merge: Merge) -> list[WrongRecord]:
@@ -72,13 +73,14 @@ def _against_checks(merge: Merge) -> list[WrongRecord]:
         condition = sql.SQL("NOT ({})").format(sql.SQL(expression))
         # It may be about a column that the file lacks, or fail for a row: then the parts will tell.
         with suppress(Rejected), merge.connection.transaction():
-            wrong += _put_aside(merge, condition, None, f"breaks a check of the table (constraint {name})")
+            wrong += _put_aside(merge, condition, sql.SQL("NULL::text"), f"breaks a check of the table (constraint {name})")
     return wrong
 
 
-def _put_aside(merge: Merge, condition: sql.Composable, column: str | None, error: str) -> list[WrongRecord]:
-    statement = sql.SQL("DELETE FROM {} WHERE {} RETURNING {}").format(merge.staged.table, condition, sql.Identifier(LINE))
-    found = [WrongRecord(line, column, ErrorCode.CONSTRAINT_VIOLATED, error) for (line,) in merge.rows(statement)]
+def _put_aside(merge: Merge, condition: sql.Composable, column: sql.Composable, error: str) -> list[WrongRecord]:
+    """Take the rows out of the staging table that a condition is true of; an expression names the column."""
+    statement = sql.SQL("DELETE FROM {} WHERE {} RETURNING {}, {}").format(merge.staged.table, condition, sql.Identifier(LINE), column)
+    found = [WrongRecord(line, name, ErrorCode.CONSTRAINT_VIOLATED, error) for line, name in merge.rows(statement)]
     check_number(found)
     return found
 

@@ -13,8 +13,7 @@ from kombu.transport import virtual
 from pydantic import ValidationError
 
 from decryptor.settings import DecryptorSettings
-from loader.migrate import Settings as MigrateSettings
-from loader.settings import LoaderSettings
+from loader.settings import LoaderSettings, MigrateSettings
 from poller.settings import PollerSettings
 from shared import broker, celery_app
 from shared.contract import QueueName

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import psycopg
@@ -11,6 +12,7 @@ from loader import records, sqlstate
 from loader.dialect import Dialect
 from loader.reading import Lines
 from loader.records import WrongRecord
+from loader.relation import identifiers
 from loader.staging_table import LINE, StagingTable
 from shared.datasets import POSTGRESQL_ENCODINGS
 from shared.errors import CourierError, ErrorCode, Rejected
@@ -43,6 +45,7 @@ class Copy:
         self._grant = grant
         self._types = {column.name: column.type for column in table.layout.columns}
         self._required = {column.name for column in table.layout.columns if column.type_not_null}
+        self._checked = [name for name, known in self._types.items() if known != "text"]
         self._unfit: list[WrongRecord] = []
 
     def strict(self, pieces: Iterator[bytes]) -> int:
@@ -82,11 +85,15 @@ class Copy:
 
     def _translate(self, error: psycopg.Error) -> CourierError:
         place = self._place(self._table.name)
-        translated = sqlstate.translate(error, place)
         line = sqlstate.line_of(error, place)
-        if line is None or translated.error_code not in {ErrorCode.CSV_MALFORMED, ErrorCode.VALUE_INVALID}:
+        if line is None:
+            return sqlstate.translate(error, place)
+        # Once: it may mean to read the file again.
+        begin = self._lines.of(line)
+        translated = sqlstate.translate(error, replace(place, line_of=lambda _: begin))
+        if translated.error_code not in {ErrorCode.CSV_MALFORMED, ErrorCode.VALUE_INVALID}:
             return translated
-        wrong = self._lines.ragged(line)
+        wrong = self._lines.ragged(begin)
         return Rejected(wrong.error_code, str(wrong)) if wrong else translated
 
     def _place(self, table: str) -> sqlstate.Place:
@@ -101,7 +108,7 @@ class Copy:
             dialect.escape.decode(),
             POSTGRESQL_ENCODINGS[dialect.encoding],
         )
-        statement = sql.SQL("COPY {} ({}) FROM STDIN ({}{})").format(table, _list(self._table.copied), options, sql.SQL(more))
+        statement = sql.SQL("COPY {} ({}) FROM STDIN ({}{})").format(table, identifiers(self._table.copied), options, sql.SQL(more))
         with self._connection.cursor() as cursor:
             with cursor.copy(statement) as copy:
                 for piece in pieces:
@@ -137,7 +144,7 @@ class Copy:
             self._find_unfit(texts)
             self._table.create(self._connection)
             insert = sql.SQL("INSERT INTO {} ({}) SELECT {} FROM {} WHERE {}").format(
-                self._table.identifier, _list(columns), sql.SQL(", ").join(map(self._cast, columns)), texts, self._fits()
+                self._table.identifier, identifiers(columns), sql.SQL(", ").join(map(self._cast, columns)), texts, self._fits()
             )
             rows = self._connection.execute(insert, prepare=False).rowcount
             self._connection.execute(sql.SQL("DROP TABLE {}").format(texts), prepare=False)
@@ -151,7 +158,7 @@ class Copy:
 
     def _fits(self) -> sql.Composable:
         """Whether every value of a row is one of its type. An explicit cast would cut what is too long."""
-        checks = [sql.SQL("NOT {}").format(self._is_unfit(name)) for name, known in self._types.items() if known != "text"]
+        checks = [sql.SQL("NOT {}").format(self._is_unfit(name)) for name in self._checked]
         return sql.SQL(" AND ").join(checks) if checks else sql.SQL("true")
 
     def _is_unfit(self, name: str) -> sql.Composed:
@@ -160,7 +167,7 @@ class Copy:
         return sql.SQL("NOT coalesce({}, {})").format(valid, sql.SQL("false" if name in self._required else "true"))
 
     def _find_unfit(self, texts: sql.Identifier) -> None:
-        cases = [sql.SQL("WHEN {} THEN {}").format(self._is_unfit(name), name) for name, known in self._types.items() if known != "text"]
+        cases = [sql.SQL("WHEN {} THEN {}").format(self._is_unfit(name), name) for name in self._checked]
         if not cases:
             return
         query = sql.SQL("SELECT {}::bigint, CASE {} END FROM {} WHERE NOT ({}) ORDER BY 1 LIMIT {}").format(
@@ -168,7 +175,3 @@ class Copy:
         )
         for line, column in self._connection.execute(query, prepare=False).fetchall():
             self._note(line, column)
-
-
-def _list(names: list[str]) -> sql.Composed:
-    return sql.SQL(", ").join(map(sql.Identifier, names))

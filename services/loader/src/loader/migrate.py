@@ -14,7 +14,6 @@ from typing import Any
 import psycopg
 from psycopg.conninfo import conninfo_to_dict
 from psycopg.errors import DeadlockDetected, LockNotAvailable
-from pydantic import Field
 from yoyo import read_migrations
 from yoyo.backends.core.postgresql import PostgresqlPsycopgBackend
 from yoyo.connections import DatabaseURI
@@ -34,22 +33,9 @@ BUSY = (LockNotAvailable, DeadlockDetected)
 LONGEST_PAUSE_S = 10.0
 
 
-class Settings(MigrateSettings):
-    """How long a migration may wait, besides what it connects by."""
-
-    database_connect_timeout: int = Field(default=5, ge=2)
-    """Seconds until a connection to PostgreSQL must stand."""
-    database_tcp_timeout: int = Field(default=60, ge=1)
-    """Seconds for which a database host that vanished is waited for."""
-    migrate_lock_timeout: int = Field(default=2, ge=1, le=60)
-    """Seconds to wait for a table at a time. So long, at worst, every file that is about to be loaded waits too."""
-    migrate_wait: int = Field(default=600, ge=0)
-    """Seconds to go on trying, with pauses in which files are loaded, before it is given up."""
-
-
 def main() -> int:
     """Run as a program."""
-    settings = load(Settings)
+    settings = load(MigrateSettings)
     logging.configure("migrate", settings.instance, settings.log_format, settings.log_level)
     # yoyo notes who migrated and fails where the user id has no name, as in a container that runs under any number.
     os.environ.setdefault("LOGNAME", "hikyaku-migrate")

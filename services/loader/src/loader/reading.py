@@ -10,7 +10,6 @@ from loader.records import Sieve, WrongRecord, ragged, readable
 from loader.source import Source
 from shared import datasets
 from shared.datasets import Dataset
-from shared.errors import ErrorCode
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,11 +95,12 @@ class Lines:
         dialect, found = Dialect.of(self.reading.dataset), dict(self.reading.find(set(begins)))
         return [self._judged(replace(record, line=begin), found.get(begin), dialect) for record, begin in zip(wrong, begins, strict=True)]
 
-    def ragged(self, copied: int) -> WrongRecord | None:
-        """A record with too few or too many fields, if it is one: COPY may speak of a value first."""
-        wrong = WrongRecord(copied, None, ErrorCode.VALUE_INVALID, "")
-        [judged] = self.of_all([wrong])
-        return judged if judged.error_code == ErrorCode.CSV_MALFORMED else None
+    def ragged(self, begin: int) -> WrongRecord | None:
+        """The record that begins there, if it has too few or too many fields: COPY may speak of a value first."""
+        for _, record in self.reading.find({begin}):
+            count = Dialect.of(self.reading.dataset).fields(record)
+            return ragged(begin, count, self.width) if count != self.width else None
+        return None
 
     def _judged(self, wrong: WrongRecord, record: bytes | None, dialect: Dialect) -> WrongRecord:
         if record is None:

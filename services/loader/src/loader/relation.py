@@ -1,5 +1,6 @@
 """The target table as PostgreSQL's catalog knows it."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
@@ -66,6 +67,11 @@ class Relation:
         """What an administrator has to run where the loader is refused."""
         needed = GRANTS[dataset.mode] + (", DELETE" if dataset.delete_when else "")
         return f"GRANT USAGE ON SCHEMA {self.schema} TO {self.role}; GRANT {needed} ON {self} TO {self.role}"
+
+
+def identifiers(names: Iterable[str]) -> sql.Composed:
+    """Names of columns, quoted, with commas between."""
+    return sql.SQL(", ").join(map(sql.Identifier, names))
 
 
 def look_up(connection: psycopg.Connection[Any], dataset: Dataset) -> Relation:

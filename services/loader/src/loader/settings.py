@@ -1,4 +1,4 @@
-"""Settings of the loader and of its migrations."""
+"""Settings of the loader, of its migrations and of its check."""
 
 from typing import Annotated
 
@@ -43,9 +43,22 @@ class LoaderSettings(WorkerSettings):
     """Seconds of work on a file after which a second connection tells whether PostgreSQL still answers, again and again."""
 
 
-class MigrateSettings(CommonSettings):
-    """What `python -m loader.migrate` reads. It talks to PostgreSQL only."""
+class DatabaseSettings(CommonSettings):
+    """What a program reads that talks to PostgreSQL only."""
 
     redis_url: SecretStr = SecretStr("")
     database_url: DatabaseUrl
-    """postgresql:// URL with the migrator's role, which owns schema hikyaku."""
+    """postgresql:// URL with the program's own role: of migrations, the one that owns schema hikyaku; of a check, best the loader's."""
+
+
+class MigrateSettings(DatabaseSettings):
+    """What `python -m loader.migrate` reads."""
+
+    database_connect_timeout: int = Field(default=5, ge=2)
+    """Seconds until a connection to PostgreSQL must stand."""
+    database_tcp_timeout: int = Field(default=60, ge=1)
+    """Seconds for which a database host that vanished is waited for."""
+    migrate_lock_timeout: int = Field(default=2, ge=1, le=60)
+    """Seconds to wait for a table at a time. So long, at worst, every file that is about to be loaded waits too."""
+    migrate_wait: int = Field(default=600, ge=0)
+    """Seconds to go on trying, with pauses in which files are loaded, before it is given up."""

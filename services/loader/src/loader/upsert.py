@@ -1,6 +1,5 @@
 """From the staging table into the target: upsert, append or replace."""
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any
@@ -10,7 +9,7 @@ from psycopg import sql
 
 from loader import sqlstate
 from loader.reading import Reading
-from loader.relation import Relation
+from loader.relation import Relation, identifiers
 from loader.staging import Staged
 from loader.staging_table import LINE
 from shared.datasets import Mode, OnDuplicateKey, OnExtraColumn
@@ -103,7 +102,7 @@ class Merge:
         )
         table, lacking = self.staged.table, self._lacks_key()
         without = sql.SQL("(SELECT count(*) FROM {} WHERE {})").format(table, lacking) if self.staged.unchecked else sql.SQL("0")
-        grouped = sql.SQL(query).format(self._inserts_so_far(), without, table, lacking, _list(self.staged.key))
+        grouped = sql.SQL(query).format(self._inserts_so_far(), without, table, lacking, identifiers(self.staged.key))
         [(self._repeated, self._inserts_before, keyless)] = self.rows(grouped)
         if keyless:
             raise Rejected(ErrorCode.CONSTRAINT_VIOLATED, f"{keyless} records have no value in the key ({', '.join(self.staged.key)})")
@@ -117,7 +116,7 @@ class Merge:
         """Leave one record of each key in the staging table."""
         if self._repeated:
             query = sql.SQL("DELETE FROM {0} WHERE ctid NOT IN (SELECT DISTINCT ON ({1}) ctid FROM {0} ORDER BY {2})")
-            self.run(query.format(self.staged.table, _list(self.staged.key), self._precedence()))
+            self.run(query.format(self.staged.table, identifiers(self.staged.key), self._precedence()))
             self._repeated = 0
 
     def delete(self) -> int:
@@ -147,7 +146,7 @@ class Merge:
             conditions.append(sql.SQL("s.{} BETWEEN {} AND {}").format(sql.Identifier(LINE), *span))
         statement = sql.SQL("INSERT INTO {} AS t ({}) SELECT {} FROM ({}) AS s{}{}").format(
             self.relation.identifier,
-            _list(values),
+            identifiers(values),
             sql.SQL(", ").join(values.values()),
             self._source(distinct=distinct),
             sql.SQL(" WHERE {}").format(sql.SQL(" AND ").join(conditions)) if conditions else sql.SQL(""),
@@ -186,13 +185,13 @@ class Merge:
         if not distinct:
             return sql.SQL("SELECT * FROM {}").format(self.staged.table)
         query = sql.SQL("SELECT DISTINCT ON ({}) * FROM {} ORDER BY {}")
-        return query.format(_list(self.staged.key), self.staged.table, self._precedence())
+        return query.format(identifiers(self.staged.key), self.staged.table, self._precedence())
 
     def _precedence(self) -> sql.Composable:
         """Of the records of one key, the one that counts comes first. ctid is the file's order: staging is only ever appended to."""
         newest = sql.SQL("{} DESC NULLS LAST, ").format(sql.Identifier(self.dataset.newer_by)) if self.dataset.newer_by else sql.SQL("")
         order = sql.SQL("ctid" if self.dataset.on_duplicate_key is OnDuplicateKey.FIRST else "ctid DESC")
-        return sql.SQL("{}, {}{}").format(_list(self.staged.key), newest, order)
+        return sql.SQL("{}, {}{}").format(identifiers(self.staged.key), newest, order)
 
     def _mark(self) -> tuple[str, str, str]:
         """The staged column that marks a row as deleted, its type, and the text in it that does."""
@@ -248,9 +247,9 @@ class Merge:
         written = [name for name in (*self.staged.layout.names, *self._made()) if name not in self.staged.key]
         compared = [name for name in written if name not in (self.dataset.file_column, self.dataset.line_column)]
         if not compared:
-            return sql.SQL(" ON CONFLICT ({}) DO NOTHING").format(_list(self.staged.key))
+            return sql.SQL(" ON CONFLICT ({}) DO NOTHING").format(identifiers(self.staged.key))
         return sql.SQL(" ON CONFLICT ({}) DO UPDATE SET {} WHERE ROW({})::record *<> ROW({})::record AND {}").format(
-            _list(self.staged.key),
+            identifiers(self.staged.key),
             sql.SQL(", ").join(sql.SQL("{0} = excluded.{0}").format(sql.Identifier(name)) for name in written),
             sql.SQL(", ").join(sql.Identifier("t", name) for name in compared),
             sql.SQL(", ").join(sql.Identifier("excluded", name) for name in compared),
@@ -283,7 +282,7 @@ class Merge:
             "SELECT min(record) FROM (SELECT row_number() OVER (ORDER BY ctid) AS record,"
             " row_number() OVER (PARTITION BY {} ORDER BY ctid) AS nth FROM {}) AS r WHERE nth > 1"
         )
-        first = self.number(query.format(_list(self.staged.key), self.staged.table))
+        first = self.number(query.format(identifiers(self.staged.key), self.staged.table))
         key = ", ".join(self.staged.key)
         what = f"{self._repeated} records repeat the key ({key}) of an earlier one, the first in line {self._line(first)}"
         advice = 'or set on_duplicate_key = "last" to let the later record win'
@@ -294,7 +293,3 @@ class Merge:
         wrong = {each.line for each in self.staged.wrong}
         lines = (line for line, _ in self._reading.walk() if line not in wrong)
         return next(islice(lines, record - 1, None))
-
-
-def _list(names: Iterable[str]) -> sql.Composed:
-    return sql.SQL(", ").join(map(sql.Identifier, names))

@@ -8,19 +8,14 @@ import json
 import sys
 from pathlib import Path
 
-from pydantic import SecretStr
-
 from loader.check.examine import NotCheckedError, Report, examine
-from loader.settings import DatabaseUrl
-from shared.settings import CommonSettings, load
+from loader.settings import DatabaseSettings
+from shared.settings import load
 
 
-class CheckSettings(CommonSettings):
-    """What a check reads. It talks to PostgreSQL only."""
+class CheckSettings(DatabaseSettings):
+    """What a check reads."""
 
-    redis_url: SecretStr = SecretStr("")
-    database_url: DatabaseUrl
-    """postgresql:// URL, best with the loader's own role."""
     datasets: Path
     """datasets.toml."""
 

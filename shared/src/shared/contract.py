@@ -127,6 +127,19 @@ class Parcel(Payload):
     """Why its files are tried no more: the decryptor passes it on in place of decrypting them. An older one tries them."""
 
 
+class Declared(Payload):
+    """What the sender's manifest states of a file beyond its bytes. Vouched for where `Decrypted.signer` is set."""
+
+    sender: str
+    seq: int
+    created_at: str
+    """ISO 8601."""
+    rows: int | None = None
+    group: str | None = None
+    part: int | None = None
+    parts: int | None = None
+
+
 class Decrypted(Payload):
     """What the decryptor found out about one file. With a `problem` there is nothing in the spool."""
 
@@ -136,6 +149,8 @@ class Decrypted(Payload):
     signer: str | None = None
     recipient_identity: str | None = None
     """Name of the identity file that opened it."""
+    declared: Declared | None = None
+    """None: it came without a manifest, or an older decryptor did not look."""
     problem: Problem | None = None
 
 

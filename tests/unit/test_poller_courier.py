@@ -19,7 +19,7 @@ from poller.settings import PollerSettings
 from poller.sqs import SQS_ERRORS, IngestQueue, Message
 from shared.contract import FileRef, SettledParcel, Settlement, Verdict
 from shared.errors import ErrorCode
-from shared.protocol import LONGEST_BACK_S, LONGEST_PROBE_S, Dependency
+from shared.protocol import LONGEST_BACK_S, LONGEST_PROBE_S, MOST_WAITS, Dependency
 
 QUEUE = "https://sqs.invalid/ingest"
 DLQ = "https://sqs.invalid/dlq"
@@ -431,7 +431,38 @@ def test_one_refused_parcel_is_enough_to_stop_trying(world: World) -> None:
     world.pipeline.away = False
     world.clock.advance(1)
     world.courier.keep()
+    world.courier.keep()
     assert len(world.pipeline.files) == 5
+
+
+def test_a_broker_that_answers_but_takes_no_chain_is_away_until_it_takes_one(world: World) -> None:
+    """Out of memory, or without a permission: each answer to a mere question would end the outage, and each parcel begin another."""
+    world.send_files(2)
+    world.pipeline.away = True
+    world.courier.receive()
+    with capture_logs() as logs:
+        for _ in range(600):
+            world.clock.advance(0.1)
+            world.courier.keep()
+        assert world.courier.is_paused
+        assert 60 / LONGEST_PROBE_S <= world.pipeline.refused <= 60 / LONGEST_PROBE_S + 8
+        world.pipeline.away = False
+        world.clock.advance(LONGEST_PROBE_S)
+        world.courier.keep()
+        world.courier.keep()
+    assert [line["event"] for line in logs if line.get("action") == "outage"] == ["back"]
+    assert {file.message_id for file in world.pipeline.files} == world.courier.in_flight.receipts().keys()
+
+
+def test_with_nothing_to_ask_by_an_answer_will_do(world: World) -> None:
+    world.send_files(1)
+    world.pipeline.away = True
+    world.courier.receive()
+    world.courier.in_flight.drop_all()
+    for _ in range(3):
+        world.clock.advance(LONGEST_PROBE_S)
+        world.courier.keep()
+    assert not world.courier.is_paused
 
 
 def test_a_broker_that_forgot_is_told_everything_again(world: World) -> None:
@@ -740,7 +771,8 @@ def test_workers_that_answer_may_still_have_lost_a_chain(world: World) -> None:
     world.courier.receive()
     world.courier.keep()
     assert world.asked == 1
-    assert (len(world.courier.in_flight), world.courier.is_paused) == (0, False)
+    assert [file.attempt for file in world.pipeline.files] == [1, 1]
+    assert (len(world.courier.in_flight), world.courier.is_paused) == (1, False)
 
 
 def test_a_settlement_proves_that_somebody_works(world: World) -> None:
@@ -845,15 +877,20 @@ def test_the_heartbeat_is_not_sent_in_every_round(world: World) -> None:
     assert world.sqs.calls.count("change_message_visibility_batch") == 1
 
 
-def test_a_chain_past_its_deadline_goes_back_to_sqs(world: World) -> None:
+def test_a_chain_that_nobody_has_at_its_deadline_is_submitted_again_before_it_goes_back_to_sqs(world: World) -> None:
+    """It waits in a long line, or was lost: neither is an attempt at the file."""
     world.send_files(1)
     world.courier.receive()
+    for _ in range(MOST_WAITS * (round(DEADLINE_S / HEARTBEAT_S) + 1)):
+        world.clock.advance(HEARTBEAT_S)
+        world.courier.keep()
+    assert [file.attempt for file in world.pipeline.files] == [1] * (MOST_WAITS + 1)
     for _ in range(20):
         world.clock.advance(HEARTBEAT_S)
         world.courier.keep()
     assert len(world.courier.in_flight) == 0
     assert world.courier.receive() == 1
-    assert [file.attempt for file in world.pipeline.files] == [1, 2]
+    assert [file.attempt for file in world.pipeline.files] == [1] * (MOST_WAITS + 1) + [2]
 
 
 def test_a_message_that_sqs_refuses_to_extend_is_let_go(world: World) -> None:

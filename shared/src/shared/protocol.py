@@ -106,7 +106,8 @@ class Happening(StrEnum):
     CHAIN_FAILED = "a task raised, or met a newer payload"
     BROKER_AWAY = "Redis did not take its chain"
     BROKER_FORGOT = "Redis lost its memory"
-    SILENT = "its chain passed the deadline, and the workers answer"
+    WAITING = "its chain passed the deadline for the first or second time, the workers answer, and none of them has it"
+    SILENT = "its chain passed the deadline otherwise, and the workers answer"
     STALLED = "its chain passed the deadline for the third time in a worker's hands, while other files went through"
     WORKERS_AWAY = "its chain passed the deadline, and no decryptor or no loader answers"
     HELD_TOO_LONG = "it was held for 11.5 h, nearly what SQS allows"
@@ -151,6 +152,8 @@ DECISIONS: Mapping[Happening, Decision] = MappingProxyType(
         Happening.CHAIN_FAILED: _HAND_BACK,
         Happening.BROKER_AWAY: _HOLD,
         Happening.BROKER_FORGOT: _HOLD,
+        # It stands in a long line, or its task was lost: neither is an attempt at the file.
+        Happening.WAITING: _HOLD,
         Happening.SILENT: _EXPIRE,
         # Tried no more: its next chain asks the loader to reject it, unless it was loaded after all.
         Happening.STALLED: _HOLD,
@@ -175,6 +178,9 @@ def failure(error_code: str | None, own_failures: int) -> Happening:
     return Happening.OWN_TROUBLE if own_failures >= MOST_OWN_FAILURES else Happening.FAILED
 
 
+MOST_WAITS = 2
+"""Chains of a message that passed the deadline in nobody's hands, before SQS is to count an attempt: a file that takes its whole worker
+with it, again and again, looks the same."""
 STALLS = 3
 """Chains of a message that stalled, before it is rejected."""
 LOOK_AFTER = 1 / 2

@@ -63,6 +63,8 @@ class Courier:
         self._outbox = Outbox(queue, settings.visibility_timeout)
         self._next_heartbeat = 0.0
         self._epoch_known = False
+        self._refused = False
+        """Whether Redis took no chain when last asked, though it may answer: out of memory, say, or without a permission."""
         self._witness_at = protocol.NEVER
         self.in_flight = InFlight(clock, settings.task_deadline, settings.max_in_flight_bytes)
         self.outages = Outages(clock, chance, lambda: len(self.in_flight))
@@ -145,11 +147,16 @@ class Courier:
                 self.in_flight.postpone(held.message.message_id for rest in groups for held in rest)
 
     def _due(self) -> list[Held]:
-        if self.outages.away(Dependency.BROKER, Dependency.WORKERS):
+        if self.outages.away(Dependency.WORKERS) or (self.outages.away(Dependency.BROKER) and not self._refused):
             return []
-        if not self.outages.away(*protocol.PROBED):
+        if not self.outages.away(Dependency.BROKER, *protocol.PROBED):
             return self.in_flight.take_due()
-        return self.in_flight.take_probe() if self.outages.probe_due() else []
+        if not self.outages.probe_due():
+            return []
+        probe = self.in_flight.take_probe()
+        # With nothing to ask by, whether it answers has to do.
+        self._refused &= bool(probe)
+        return probe
 
     def _submit(self, group: list[Held]) -> bool:
         self.metrics.submitted(group)
@@ -158,8 +165,12 @@ class Courier:
             log.info("submitted", parcel=self._pipeline.submit(group))
         except BROKER_ERRORS as error:
             self.in_flight.postpone(held.message.message_id for held in group)
+            self._refused = True
             self._broker_failed(error)
             return False
+        if self._refused:
+            self._refused = False
+            self._worked(Dependency.BROKER)
         for held in group:
             failpoint(Point.POLLER_SUBMITTED, held.key)
         return True
@@ -255,12 +266,14 @@ class Courier:
         try:
             forgotten = self._broker.set(f"{settle_queue(self._settings.instance)}.epoch", "1", nx=True)
         except RedisError as error:
+            self._refused = False
             self._broker_failed(error)
             return False
         if forgotten and self._epoch_known:
             get_logger().warning("broker_forgot", action="keep", resubmitted=self.in_flight.resubmit_all())
         self._epoch_known = True
-        self._worked(Dependency.BROKER)
+        if not self._refused:
+            self._worked(Dependency.BROKER)
         self.broker_up.set()
         return True
 
@@ -285,6 +298,7 @@ class Courier:
             # First: when they are just back, every deadline starts again.
             self._worked(Dependency.WORKERS)
             self._reject_overdue()
+            self._resubmit_waiting()
             self._expire(self.in_flight.drop_overdue(Happening.SILENT))
         else:
             self.outages.failed(Dependency.WORKERS, "no decryptor or no loader answers")
@@ -295,6 +309,12 @@ class Courier:
         for held in self.in_flight.reject_overdue(PROBLEM, self._stalls.is_hopeless):
             log = get_logger().bind(action="keep", message_id=held.message.message_id, files=[file.file_id for file in held.unsettled])
             log.error("stalled", error_code=PROBLEM.error_code, stalls=protocol.STALLS)
+
+    def _resubmit_waiting(self) -> None:
+        """Submit again what no worker had in hand: a long line, or a lost task, must not cost a receive."""
+        for held in self.in_flight.resubmit_waiting(self._stalls.is_in_hand):
+            log = get_logger().bind(action="keep", message_id=held.message.message_id, parcel=held.parcel_id)
+            log.warning("waited_in_vain", waits=held.waits)
 
     def _expire(self, expired: Iterable[Finished]) -> None:
         for finished in expired:

@@ -36,6 +36,8 @@ class Held:
     """How many files had gone through when its chain was submitted."""
     problem: Problem | None = None
     """Why its files are not tried any more, but to be rejected."""
+    waits: int = 0
+    """Chains that passed the deadline in nobody's hands."""
     probed_at: float = NEVER
     settled: dict[str, Settlement] = field(default_factory=dict)
 
@@ -266,6 +268,21 @@ class InFlight:
                 held.move(DECISIONS[Happening.STALLED].state)
                 held.problem, held.submit_at = problem, NEVER
             return hopeless
+
+    def resubmit_waiting(self, is_in_hand: Callable[[str], bool]) -> list[Held]:
+        """Messages past their deadline whose chain waits in line or was lost are due at once, a few times; returns them.
+
+        Args:
+            is_in_hand: asked of a parcel's id, whether a worker was seen with it.
+        """
+        with self._lock:
+            now = self._clock()
+            overdue = [h for h in self._held.values() if h.is_overdue(now) and h.waits < protocol.MOST_WAITS]
+            waiting = [held for held in overdue if not is_in_hand(held.parcel_id)]
+            for held in waiting:
+                held.move(DECISIONS[Happening.WAITING].state)
+                held.waits, held.submit_at = held.waits + 1, NEVER
+            return waiting
 
     def has_overdue(self) -> bool:
         """Whether a chain passed its deadline."""

@@ -64,6 +64,10 @@ class Stalls:
             if run := runs.get(chain):
                 self._seen[chain] = before if before and before[0] == run else (run, now)
 
+    def is_in_hand(self, chain: str) -> bool:
+        """Whether a worker had it when last looked."""
+        return chain in self._seen
+
     def is_hopeless(self, held: Held, allowed: float, others_went_through: bool) -> bool:
         """Whether this silence of a message's chain, past its deadline, is one stall too many.
 

@@ -8,6 +8,7 @@ from chaos import options
 from chaos.mutant import MUTANTS
 from chaos.report import WIDTH
 from chaos.run import run
+from chaos.storm import calm_s
 
 if __name__ == "__main__":
-    sys.exit(1 if run(options.parse(None, list(MUTANTS)), Console(width=WIDTH)).findings else 0)
+    sys.exit(1 if run(options.parse(None, list(MUTANTS), calm_s()), Console(width=WIDTH)).findings else 0)

@@ -53,7 +53,11 @@ def _proxied(way: str, fault: Fault) -> Nemesis:
         finally:
             world.proxies.end(way)
 
-    return Nemesis(PROXIED.get((way, fault), f"{NAMES[way]} {fault}"), act, alone=f"proxy {way}")
+    return Nemesis(_proxy_name(way, fault), act, alone=f"proxy {way}")
+
+
+def _proxy_name(way: str, fault: Fault) -> str:
+    return PROXIED.get((way, fault), f"{NAMES[way]} {fault}")
 
 
 def _at_once(action: Callable[[World], object]) -> Outage:
@@ -207,3 +211,15 @@ OUTAGES = (
     Nemesis("SQS repeats events", _at_once(lambda world: world.sender.repeat(REPEATED_EVENTS)), alone="events"),
     Nemesis("SQS reorders events", _reordered, alone="events"),
 )
+_AWAY = {Fault.CUT, Fault.RESET, Fault.SWALLOW, Fault.ERROR, Fault.KMS_DISABLED, Fault.KMS_THROTTLES}
+_OTHERS_AWAY = {
+    "decryptor stopped (SIGSTOP)",
+    "loader stopped (SIGSTOP)",
+    "Redis stopped (SIGSTOP)",
+    "PostgreSQL: no connection left",
+    "PostgreSQL: read-only",
+    "PostgreSQL: disk full",
+    "spool full",
+}
+AWAY = tuple(each for each in OUTAGES if each.name in _OTHERS_AWAY | {_proxy_name(way, fault) for way in NAMES for fault in _AWAY})
+"""While it lasts no file goes through."""

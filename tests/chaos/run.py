@@ -22,7 +22,7 @@ from chaos.redrive import redrive
 from chaos.result import Run
 from chaos.sender import Sender
 from chaos.stack import LONG_VISIBILITY_S, SERVICES, SHORT_VISIBILITY_S, Stack
-from chaos.storm import LONG_STORM_S, Storm, schedule_kills, schedule_outages
+from chaos.storm import LONG_STORM_S, Storm, schedule_calm, schedule_kills, schedule_outages
 
 SETTLE_SHORT_S, SETTLE_LONG_S = 75.0, 600.0
 LOCAL = Path(__file__).parents[2] / ".local"
@@ -76,8 +76,9 @@ def _storm(options: Options, stack: Stack, console: Console, begin: float) -> Ru
     sender = world.sender
     armed = _prepare(world, options)
     _note(console, begin, f"{len(sender.files)} files are made; the storm begins")
-    kills = schedule_kills(options.seed, options.storm_s, points.left_over(options.kills))
-    storm = Storm(world, kills, schedule_outages(options.seed, options.storm_s))
+    kills = schedule_kills(options.seed, options.storm_s, points.left_over(options.kills) if options.kills else 0)
+    outages = schedule_calm(options.seed) if options.outages else schedule_outages(options.seed, options.storm_s)
+    storm = Storm(world, kills, outages)
     _blow(storm, sender, options)
     armed.disarm()
     _note(console, begin, f"{len(storm.acts)} nemeses have struck, {storm.missed} found no victim; settling")
@@ -106,7 +107,7 @@ def _prepare(world: World, options: Options) -> Points:
     stack = world.stack
     folder = stack.folder / "passes"
     folder.mkdir()
-    armed = Points(points.choose(options.kills, options.files), folder)
+    armed = Points(points.choose(options.kills, options.files) if options.kills else (), folder)
     wiring.put_between(stack, {name: way.port for name, way in world.proxies.ways.items()})
     for service in SERVICES:
         wiring.give(stack, service, armed.environment(service))

@@ -11,7 +11,7 @@ from typing import cast
 
 from chaos.kills import KILLS
 from chaos.nemesis import Act, Nemesis, NoVictimError, Outage, World
-from chaos.outages import OUTAGES
+from chaos.outages import AWAY, OUTAGES
 
 LANES = 2
 """Outages at a time; kills come on top of them."""
@@ -19,6 +19,8 @@ SHORT_OUTAGE_S, SHORT_PAUSE_S = (1.0, 5.0), (0.3, 2.0)
 LONG_OUTAGE_S, LONG_PAUSE_S = (2.0, 14.0), (4.0, 24.0)
 LONG_STORM_S = 300.0
 VERY_LONG_OUTAGE_S, VERY_LONG_SHARE = 60.0, 0.1
+CALM_PAUSE_S = 20.0
+"""Between outages that come one at a time."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +40,7 @@ def schedule_kills(seed: int, storm_s: float, count: int) -> list[Strike]:
         :count
     ]
     source.shuffle(kinds)
-    step = storm_s / count
+    step = storm_s / max(count, 1)
     return [Strike(step * (nth + source.random()), kind, 0.0, f"{seed} kill {nth}") for nth, kind in enumerate(kinds)]
 
 
@@ -58,6 +60,18 @@ def schedule_outages(seed: int, storm_s: float) -> list[list[Strike]]:
         lanes[lane].append(Strike(ends[lane], nemesis, lasts, f"{seed} outage {nth}"))
         ends[lane] += lasts + source.uniform(*pause)
     return lanes
+
+
+def calm_s() -> float:
+    """Seconds that `schedule_calm` takes."""
+    return len(AWAY) * (VERY_LONG_OUTAGE_S + CALM_PAUSE_S)
+
+
+def schedule_calm(seed: int) -> list[list[Strike]]:
+    """Everything that can be away is so once, one at a time."""
+    kinds = random.Random(f"{seed} calm").sample(AWAY, len(AWAY))
+    step = VERY_LONG_OUTAGE_S + CALM_PAUSE_S
+    return [[Strike(CALM_PAUSE_S / 2 + nth * step, kind, VERY_LONG_OUTAGE_S, f"{seed} calm {nth}") for nth, kind in enumerate(kinds)]]
 
 
 def _endless(source: random.Random) -> Iterator[Nemesis]:

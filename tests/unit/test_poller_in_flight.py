@@ -375,10 +375,10 @@ def test_a_chain_takes_long_from_the_middle_of_its_allowance_on(clock: Clock) ->
 
 
 def test_only_what_is_overdue_and_hopeless_is_to_be_rejected_and_only_once(in_flight: InFlight, clock: Clock) -> None:
-    asked: list[tuple[str, float, bool]] = []
+    asked: list[tuple[str, float, int]] = []
 
-    def is_hopeless(held: Held, allowed: float, others_went_through: bool) -> bool:
-        asked.append((held.message.message_id, round(allowed), others_went_through))
+    def is_hopeless(held: Held, allowed: float, went_through: int) -> bool:
+        asked.append((held.message.message_id, round(allowed), went_through - held.went_before))
         return held.message.message_id == "sick"
 
     well = hold(in_flight, "well")
@@ -392,7 +392,7 @@ def test_only_what_is_overdue_and_hopeless_is_to_be_rejected_and_only_once(in_fl
     due(in_flight)
     clock.advance(DEADLINE / 2)
     assert [held.message.message_id for held in in_flight.reject_overdue(problem(), is_hopeless)] == ["sick"]
-    assert asked == [("sick", DEADLINE, True), ("unlucky", DEADLINE, True)]
+    assert asked == [("sick", DEADLINE, 1), ("unlucky", DEADLINE, 1)]
     assert ids(in_flight.drop_overdue(Happening.SILENT)) == ["unlucky"]
     [again] = in_flight.take_due()
     assert (again.message.message_id, again.problem) == ("sick", problem())
@@ -408,8 +408,8 @@ def test_what_went_through_before_a_chain_was_submitted_is_of_no_account(in_flig
     hold(in_flight, "sick")
     due(in_flight)
     clock.advance(DEADLINE + 1)
-    assert in_flight.reject_overdue(problem(), lambda _held, _allowed, others_went_through: others_went_through) == []
-    assert len(in_flight.reject_overdue(problem(), lambda _held, _allowed, others_went_through: not others_went_through)) == 1
+    assert in_flight.reject_overdue(problem(), lambda held, _, went_through: went_through > held.went_before) == []
+    assert len(in_flight.reject_overdue(problem(), lambda held, _, went_through: went_through == held.went_before)) == 1
 
 
 def test_a_failure_of_a_chain_past_its_deadline_is_judged_as_its_silence(in_flight: InFlight, clock: Clock) -> None:

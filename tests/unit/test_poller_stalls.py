@@ -1,5 +1,6 @@
 """A file that stalls every worker that gets it is rejected at its third try; a file that only waits is not."""
 
+import itertools
 from collections.abc import Sequence
 from typing import Any, cast
 
@@ -237,11 +238,29 @@ def test_nobody_asks_who_has_a_chain_that_is_young(world: World) -> None:
     assert 0 < world.asked <= LOOKS // 2 + 1
 
 
+def test_a_file_that_hangs_all_workers_stalls_though_others_go_through_only_between_its_chains() -> None:
+    clock = Clock()
+    stalls = Stalls(clock, DEADLINE_S, lambda chains: dict.fromkeys(chains, "run"))
+
+    def silence(went_before: int, went_through: int) -> bool:
+        message = held("sick")
+        message.parcel_id, message.went_before = "chain", went_before
+        stalls.watch({"chain": False})
+        clock.advance(DEADLINE_S)
+        said = stalls.is_hopeless(message, DEADLINE_S, went_through)
+        stalls.watch({})
+        return said
+
+    assert [silence(0, 0), silence(7, 7), silence(9, 9), silence(12, 12)] == [False, False, False, True]
+    stalls = Stalls(clock, DEADLINE_S, lambda chains: dict.fromkeys(chains, "run"))
+    assert not any(silence(12, 12) for _ in range(9)), "nothing went through at all: it is the world"
+
+
 # The memory
 
 
 def test_the_memory_of_stalls_is_bounded() -> None:
-    clock = Clock()
+    clock, went_through = Clock(), itertools.count(1)
     stalls = Stalls(clock, DEADLINE_S, lambda chains: dict.fromkeys(chains, "run"))
 
     def stall(name: str) -> bool:
@@ -249,13 +268,13 @@ def test_the_memory_of_stalls_is_bounded() -> None:
         message.parcel_id = name
         stalls.watch({name: False})
         clock.advance(DEADLINE_S)
-        return stalls.is_hopeless(message, DEADLINE_S, others_went_through=True)
+        return stalls.is_hopeless(message, DEADLINE_S, next(went_through))
 
     assert [stall("first"), stall("first")] == [False, False]
     for n in range(MOST_REMEMBERED):
         assert not stall(str(n))
     assert not stall("first"), "it was forgotten"
     assert [stall(str(MOST_REMEMBERED - 1)) for _ in range(2)] == [False, True]
-    assert len(stalls._counts) == MOST_REMEMBERED
+    assert len(stalls._silences) == MOST_REMEMBERED
     stalls.watch({})
     assert stalls._seen == {}

@@ -199,7 +199,7 @@ def is_stall(in_hand: float, allowed: float, *, files: int, others_went_through:
         in_hand: seconds for which one run of a worker has been seen to have it, up to now.
         allowed: its allowance, seconds.
         files: of its message.
-        others_went_through: whether another file was done since it was submitted.
+        others_went_through: whether another file was done since the silence before, or since it was submitted.
     """
     return files == 1 and others_went_through and in_hand >= LONG_IN_HAND * allowed
 

@@ -252,18 +252,18 @@ class InFlight:
             slow = [h for h in self._held.values() if h.under_way and h.parcel_id and h.deadline - now <= rest * self._allowance(h)]
             return {held.parcel_id: held.is_overdue(now) for held in slow}
 
-    def reject_overdue(self, problem: Problem, is_hopeless: Callable[[Held, float, bool], bool]) -> list[Held]:
+    def reject_overdue(self, problem: Problem, is_hopeless: Callable[[Held, float, int], bool]) -> list[Held]:
         """Messages past their deadline that are hopeless are due at once, to be rejected with this problem; returns them.
 
         Args:
             problem: why.
-            is_hopeless: asked of each but those that were to be rejected already, with its allowance in seconds, and whether another
-                file went through since its chain was submitted.
+            is_hopeless: asked of each but those that were to be rejected already, with its allowance in seconds, and how many files
+                have gone through by now.
         """
         with self._lock:
             now = self._clock()
             overdue = [held for held in self._held.values() if held.is_overdue(now) and held.problem is None]
-            hopeless = [h for h in overdue if is_hopeless(h, self._allowance(h), self._went_through > h.went_before)]
+            hopeless = [h for h in overdue if is_hopeless(h, self._allowance(h), self._went_through)]
             for held in hopeless:
                 held.move(DECISIONS[Happening.STALLED].state)
                 held.problem, held.submit_at = problem, NEVER

@@ -41,8 +41,8 @@ class Stalls:
         self._next_look = protocol.NEVER
         self._seen: dict[str, tuple[str, float]] = {}
         """By chain: the run of a worker that has it, and when it was first seen with it."""
-        self._counts: dict[str, int] = {}
-        """By message id, the least recent first."""
+        self._silences: dict[str, tuple[int, int]] = {}
+        """By message id, the least recent first: stalls so far, and how many files had gone through at its last silence in hand."""
 
     def watch(self, chains: Mapping[str, bool]) -> None:
         """Look, should it be time, who has these chains.
@@ -68,19 +68,24 @@ class Stalls:
         """Whether a worker had it when last looked."""
         return chain in self._seen
 
-    def is_hopeless(self, held: Held, allowed: float, others_went_through: bool) -> bool:
+    def is_hopeless(self, held: Held, allowed: float, went_through: int) -> bool:
         """Whether this silence of a message's chain, past its deadline, is one stall too many.
+
+        Another file is to have gone through since the silence before, not only since this chain: where a file hangs all workers, the
+        others go through in the moment between its chains.
 
         Args:
             held: the message.
             allowed: seconds for which its chain might be silent.
-            others_went_through: whether another file was done since it was submitted.
+            went_through: how many files have gone through by now.
         """
         message_id, seen = held.message.message_id, self._seen.get(held.parcel_id)
-        in_hand = self._clock() - seen[1] if seen else 0.0
-        if not protocol.is_stall(in_hand, allowed, files=len(held.files), others_went_through=others_went_through):
+        if seen is None:
             return False
-        self._counts[message_id] = self._counts.pop(message_id, 0) + 1
-        if len(self._counts) > MOST_REMEMBERED:
-            del self._counts[next(iter(self._counts))]
-        return self._counts[message_id] >= protocol.STALLS
+        stalls, went_before = self._silences.pop(message_id, (0, held.went_before))
+        others = went_through > min(went_before, held.went_before)
+        stalls += protocol.is_stall(self._clock() - seen[1], allowed, files=len(held.files), others_went_through=others)
+        self._silences[message_id] = stalls, went_through
+        if len(self._silences) > MOST_REMEMBERED:
+            del self._silences[next(iter(self._silences))]
+        return stalls >= protocol.STALLS

@@ -5,6 +5,7 @@ again once its lease is over; taking one loses it if Redis or the taker dies in 
 forgets all. The canvas below takes what `poller.pipeline` says to Celery, so that the product's own submission runs.
 """
 
+import math
 from collections import defaultdict, deque
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -27,6 +28,8 @@ class Task:
     links: tuple["Task", ...] = ()
     errback: "Task | None" = None
     retries: int = 0
+    expires: float = math.inf
+    """When a worker that gets it passes it over."""
 
     def followed_by(self, result: Any) -> "Task | None":
         """The next of the chain, with this one's result before its own arguments."""
@@ -96,6 +99,8 @@ class FakeRedis:
         if not self.waiting(queue):
             return None
         tag, task = next(self._tags), self.lists[queue].popleft()
+        if task.expires < self._clock():
+            return self.take(queue)
         self.unacked[tag] = Lease(task, self._clock() + LEASE_S)
         return tag, task
 
@@ -104,6 +109,10 @@ class FakeRedis:
         self.step("acknowledge")
         if not self.away:
             self.unacked.pop(tag, None)
+
+    def now(self) -> float:
+        """Seconds of its clock."""
+        return self._clock()
 
     def restore(self) -> None:
         """Hand out again what nobody renewed."""
@@ -132,9 +141,9 @@ class Canvas:
 
     redis: FakeRedis
 
-    def signature(self, name: str, *, args: Any = (), queue: str, **_: Any) -> _Signature:
-        """A task that is not sent yet."""
-        return _Signature(Task(name, queue, tuple(args)))
+    def signature(self, name: str, *, args: Any = (), queue: str, expires: float | None = None, **_: Any) -> _Signature:
+        """A task that is not sent yet; it is told after how many seconds it expires, and counts them when it is sent, at once."""
+        return _Signature(Task(name, queue, tuple(args), expires=math.inf if expires is None else self.redis.now() + expires))
 
 
 class Chain:

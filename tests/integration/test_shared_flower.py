@@ -23,9 +23,9 @@ from redis.exceptions import NoPermissionError
 
 from fakes.line import file_ref, message
 from poller.in_flight import Held
-from poller.pipeline import Pipeline
+from poller.pipeline import Pipeline, task_id
 from shared import celery_app
-from shared.contract import QueueName
+from shared.contract import QueueName, TaskName
 from shared.settings import CommonSettings
 
 START_S = 40
@@ -110,12 +110,14 @@ class World:
     def log(self, name: str) -> str:
         return (self.folder / f"{name}.log").read_text()
 
-    def send(self, *names: str) -> str:
-        """Two files on their way, as the poller sends them."""
+    def send(self, *names: str, task_deadline: float = 600.0) -> str:
+        """Files on their way, as the poller sends them."""
         app = celery_app.build(QueueName.SETTLE, settings(self.port, "poller"), queue="settle.p1")
         files = tuple(file_ref(name, key=f"incoming/orders/{name}") for name in names)
         try:
-            return Pipeline(app, role_worker.INSTANCE).submit([Held(message("m", handle=RECEIPT_HANDLE), files, received=0.0)])
+            return Pipeline(app, role_worker.INSTANCE, task_deadline).submit(
+                [Held(message("m", handle=RECEIPT_HANDLE), files, received=0.0)]
+            )
         finally:
             app.close()
 
@@ -201,6 +203,19 @@ def test_flower_shows_references_only(carried: World) -> None:
     assert {task["kwargs"] for task in carried.tasks().values()} == {""}
     pages = carried.get("broker") + carried.get("worker/load@w1")
     assert not any(secret in pages for secret in ("flower:flower", "loader:loader", "opensesame"))
+
+
+def test_a_chain_that_nobody_has_begun_by_its_deadline_is_passed_over(carried: World) -> None:
+    told = len(carried.log("decryptor"))
+    parcel = carried.send("late.csv.gz.age", task_deadline=0.0)
+    late = task_id(parcel, TaskName.DECRYPT)
+    eventually(lambda: json.loads(carried.get("api/tasks")).get(late, {}).get("state") == "REVOKED", what="it is revoked", timeout=START_S)
+    after = carried.send("b.csv.gz.age")
+    eventually((carried.folder / after).exists, what="a later one is settled", timeout=START_S)
+    assert not (carried.folder / parcel).exists()
+    assert "Traceback" not in carried.log("decryptor")[told:]
+    assert carried.refused() == []
+    assert carried.client(redis_fixture.ADMIN).hlen("unacked.decrypt") == 0, "nobody delivers it again"
 
 
 def test_flower_survives_its_death_and_a_state_that_a_kill_cut_short(carried: World) -> None:

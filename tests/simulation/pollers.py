@@ -40,7 +40,7 @@ class Poller(Process):
         self.courier = Courier(
             _settings(self.name),
             IngestQueue(cast("Any", world.sqs), QUEUE, DLQ, VISIBILITY_S),
-            Pipeline(cast("Any", Canvas(world.redis)), self.name),
+            Pipeline(cast("Any", Canvas(world.redis)), self.name, _settings(self.name).task_deadline),
             cast("Any", world.redis),
             world.clock,
             workers_answer=world.workers_answer,

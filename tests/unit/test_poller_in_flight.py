@@ -242,12 +242,26 @@ def test_what_is_back_makes_everybody_due_but_those_that_are_probably_sick(in_fl
 def test_deadlines_start_again_when_nobody_could_work(in_flight: InFlight, clock: Clock) -> None:
     hold(in_flight, "a")
     due(in_flight)
-    clock.advance(DEADLINE + 1)
-    assert in_flight.has_overdue()
+    clock.advance(DEADLINE / 2)
     in_flight.restart_deadlines()
+    clock.advance(DEADLINE / 2 + 1)
     assert not in_flight.has_overdue()
-    clock.advance(DEADLINE + 1)
+    assert due(in_flight) == []
+    clock.advance(DEADLINE / 2)
     assert in_flight.has_overdue()
+
+
+def test_after_an_outage_what_has_expired_meanwhile_is_due_at_once(in_flight: InFlight, clock: Clock) -> None:
+    """The workers pass it over: nobody would speak of it until its deadline."""
+    hold(in_flight, "old")
+    due(in_flight)
+    clock.advance(DEADLINE)
+    hold(in_flight, "young")
+    due(in_flight)
+    clock.advance(1)
+    in_flight.restart_deadlines()
+    assert due(in_flight) == ["old"]
+    assert not in_flight.has_overdue()
 
 
 def test_a_settlement_for_a_message_not_held_is_harmless(in_flight: InFlight) -> None:

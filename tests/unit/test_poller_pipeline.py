@@ -1,3 +1,4 @@
+import datetime as dt
 import json
 from collections.abc import Callable, Iterator
 from typing import Any, cast
@@ -13,10 +14,12 @@ from poller.in_flight import Held
 from poller.pipeline import BROKER_ERRORS, LONGEST_LABEL, Pipeline, parcels, task_id
 from shared import celery_app
 from shared.contract import Parcel, QueueName, TaskName
+from shared.protocol import BYTES_PER_SECOND
 from shared.settings import CommonSettings
 
 MAX_FILES = 4
 MAX_BYTES = 100
+DEADLINE_S = 600
 
 # Grouping
 
@@ -113,7 +116,7 @@ def published(app: Celery) -> Callable[[str], dict[str, Any] | None]:
 
 
 def test_a_parcel_enters_the_line_as_a_chain(app: Celery, published: Callable[[str], dict[str, Any] | None]) -> None:
-    parcel_id = Pipeline(app, "p1").submit([held("a", 10), held("b", 20, 30)])
+    parcel_id = Pipeline(app, "p1", DEADLINE_S).submit([held("a", 10), held("b", 20, 30)])
     sent = published("decrypt")
     assert sent is not None
     assert sent["headers"]["task"] == TaskName.DECRYPT
@@ -128,11 +131,22 @@ def test_a_parcel_enters_the_line_as_a_chain(app: Celery, published: Callable[[s
     assert all(link["args"] == [] and not link["immutable"] for link in sent["embed"]["chain"])
 
 
+def test_a_chain_that_nobody_begins_in_time_is_passed_over(app: Celery, published: Callable[[str], dict[str, Any] | None]) -> None:
+    """Its poller has given it up by then. Once begun it goes on: what it has done counts."""
+    before = dt.datetime.now(dt.UTC)
+    Pipeline(app, "p1", DEADLINE_S).submit([held("a", 10), held("large", 200 * BYTES_PER_SECOND)])
+    sent = published("decrypt")
+    assert sent is not None
+    waited = dt.datetime.fromisoformat(sent["headers"]["expires"]) - before
+    assert DEADLINE_S + 200 <= waited.total_seconds() < DEADLINE_S + 260
+    assert [link["options"].get("expires") for link in sent["embed"]["chain"]] == [None, None]
+
+
 def test_what_is_to_be_rejected_goes_the_same_way_with_its_problem(app: Celery, published: Callable[[str], dict[str, Any] | None]) -> None:
     """Redis lets the poller write no other worker's queue than the decryptor's."""
     each = held("a", 10, 20)
     each.problem = problem()
-    parcel_id = Pipeline(app, "p1").submit([each])
+    parcel_id = Pipeline(app, "p1", DEADLINE_S).submit([each])
     assert published("load") is None
     sent = published("decrypt")
     assert sent is not None
@@ -149,7 +163,7 @@ def test_what_is_to_be_rejected_travels_alone() -> None:
 def test_every_link_is_called_so_that_the_workers_can_be_asked_for_it(
     app: Celery, published: Callable[[str], dict[str, Any] | None]
 ) -> None:
-    parcel_id = Pipeline(app, "p1").submit([held("a")])
+    parcel_id = Pipeline(app, "p1", DEADLINE_S).submit([held("a")])
     sent = published("decrypt")
     assert sent is not None
     ids = [sent["headers"]["id"], *(link["options"]["task_id"] for link in reversed(sent["embed"]["chain"]))]
@@ -158,7 +172,7 @@ def test_every_link_is_called_so_that_the_workers_can_be_asked_for_it(
 
 
 def test_every_link_has_an_errback_that_names_the_parcel(app: Celery, published: Callable[[str], dict[str, Any] | None]) -> None:
-    parcel_id = Pipeline(app, "p1").submit([held("b", 10), held("a", 20, 30)])
+    parcel_id = Pipeline(app, "p1", DEADLINE_S).submit([held("b", 10), held("a", 20, 30)])
     sent = published("decrypt")
     assert sent is not None
     errbacks = [sent["embed"]["errbacks"], *(link["options"]["link_error"] for link in sent["embed"]["chain"])]
@@ -171,13 +185,13 @@ def test_every_link_has_an_errback_that_names_the_parcel(app: Celery, published:
 
 def test_each_message_knows_its_newest_parcel(app: Celery) -> None:
     group = [held("a"), held("b", 1, 2)]
-    first, second = (Pipeline(app, "p1").submit(group) for _ in range(2))
+    first, second = (Pipeline(app, "p1", DEADLINE_S).submit(group) for _ in range(2))
     assert first != second
     assert [each.parcel_id for each in group] == [second, second]
 
 
 def test_a_person_reads_the_key_and_never_the_payload(app: Celery, published: Callable[[str], dict[str, Any] | None]) -> None:
-    Pipeline(app, "p1").submit([held("a", 10), held("b", 20)])
+    Pipeline(app, "p1", DEADLINE_S).submit([held("a", 10), held("b", 20)])
     sent = published("decrypt")
     assert sent is not None
     label = "incoming/orders/a.csv.gz.age (+1 more)"
@@ -197,7 +211,7 @@ def test_a_person_reads_the_key_and_never_the_payload(app: Celery, published: Ca
 def test_a_label_is_the_key_as_a_person_reads_it(
     app: Celery, published: Callable[[str], dict[str, Any] | None], name: str, label: str
 ) -> None:
-    Pipeline(app, "p1").submit([Held(message("a"), (file_ref("a", key=f"incoming/orders/{name}"),), received=0.0)])
+    Pipeline(app, "p1", DEADLINE_S).submit([Held(message("a"), (file_ref("a", key=f"incoming/orders/{name}"),), received=0.0)])
     sent = published("decrypt")
     assert sent is not None
     assert sent["headers"]["argsrepr"] == label
@@ -205,7 +219,7 @@ def test_a_label_is_the_key_as_a_person_reads_it(
 
 def test_no_receipt_handle_leaves_the_poller(app: Celery, published: Callable[[str], dict[str, Any] | None]) -> None:
     secret = "AQEB-receipt-handle"  # noqa: S105 - a stand-in
-    Pipeline(app, "p1").submit([Held(message("a", handle=secret), (file_ref("a"),), received=0.0)])
+    Pipeline(app, "p1", DEADLINE_S).submit([Held(message("a", handle=secret), (file_ref("a"),), received=0.0)])
     sent = published("decrypt")
     assert sent is not None
     assert "message_id" in sent["raw"]
@@ -215,7 +229,7 @@ def test_no_receipt_handle_leaves_the_poller(app: Celery, published: Callable[[s
 def test_only_unsettled_files_are_submitted(app: Celery, published: Callable[[str], dict[str, Any] | None]) -> None:
     each = held("a", 1, 2, 3)
     each.settled[each.files[1].file_id] = None  # type: ignore[assignment]  # only the key counts
-    Pipeline(app, "p1").submit([each])
+    Pipeline(app, "p1", DEADLINE_S).submit([each])
     sent = published("decrypt")
     assert sent is not None
     assert [file["size"] for file in sent["args"][0]["files"]] == [1, 3]
@@ -228,7 +242,7 @@ def test_a_broker_that_refuses_the_connection_raises_a_broker_error() -> None:
     each = held("a")
     each.parcel_id = "older"
     with pytest.raises(BROKER_ERRORS):
-        Pipeline(app, "p1").submit([each])
+        Pipeline(app, "p1", DEADLINE_S).submit([each])
     assert each.parcel_id not in {"", "older"}, "it may have been queued all the same, and then its errback counts"
 
 
@@ -236,5 +250,5 @@ def test_a_group_settled_meanwhile_sends_nothing(app: Celery, published: Callabl
     """A chain thought lost may settle its files between `take_due` and `submit`: that must not end the thread."""
     each = held("a", 1)
     each.settled[each.files[0].file_id] = None  # type: ignore[assignment]  # only the key counts
-    assert Pipeline(app, "p1").submit([each]) == ""
+    assert Pipeline(app, "p1", DEADLINE_S).submit([each]) == ""
     assert published("decrypt") is None

@@ -28,7 +28,7 @@ def bootstrap(settings: PollerSettings) -> Poller:
     app = celery_app.build(QueueName.SETTLE, settings, queue=settle_queue(settings.instance))
     receiver = sqs.connect(settings, wait=settings.receive_wait)
     queue = sqs.IngestQueue(sqs.connect(settings), settings.queue_url, settings.dlq_url, settings.visibility_timeout, receiver)
-    pipeline, workers = Pipeline(app, settings.instance), Workers(app)
+    pipeline, workers = Pipeline(app, settings.instance, settings.task_deadline), Workers(app)
     courier = Courier(
         settings, queue, pipeline, broker.client(settings), time.monotonic, workers_answer=workers.answer, hands=workers.hands
     )

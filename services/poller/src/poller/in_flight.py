@@ -23,6 +23,8 @@ class Held:
     state: MessageState = MessageState.RECEIVED
     deadline: float = 0.0
     """While it is in flight."""
+    expires: float = 0.0
+    """When its chain is passed over, should no worker have begun it."""
     submit_at: float = 0.0
     """While it waits for its (re)submission."""
     parcel_id: str = ""
@@ -142,7 +144,7 @@ class InFlight:
                 break
             under_way += held.size
             held.move(MessageState.IN_FLIGHT)
-            held.deadline = self._deadline(held)
+            held.deadline = held.expires = self._deadline(held)
             held.went_before = self._went_through
             started.append(held)
         return started
@@ -175,10 +177,14 @@ class InFlight:
                     held.submit_at = NEVER
 
     def restart_deadlines(self) -> None:
-        """Nobody could work for a while: a deadline counts only time in which somebody could."""
+        """Nobody could work for a while: a deadline counts only time in which somebody could. What has expired is due at once."""
         with self._lock:
+            now = self._clock()
             for held in self._held.values():
                 held.deadline = self._deadline(held)
+                if held.under_way and held.expires <= now:
+                    held.move(DECISIONS[Happening.WAITING].state)
+                    held.submit_at = NEVER
 
     # Settling
 

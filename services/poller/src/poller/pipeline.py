@@ -8,6 +8,7 @@ from celery.canvas import Signature
 from kombu.exceptions import OperationalError
 
 from poller.in_flight import Held
+from shared import protocol
 from shared.contract import FileRef, Parcel, QueueName, TaskName, settle_queue
 
 BROKER_ERRORS = (OperationalError, ConnectionError, TimeoutError)
@@ -37,11 +38,19 @@ def parcels(held: Iterable[Held], max_files: int, max_bytes: int) -> Iterator[li
 
 
 class Pipeline:
-    """The way into the line for one poller."""
+    """The way into the line for one poller.
 
-    def __init__(self, app: Celery, instance: str) -> None:
+    Args:
+        app: sends.
+        instance: of the poller.
+        task_deadline: seconds, of an empty file. A chain that nobody has begun by its deadline, when the poller gives it up, is passed over
+            by the worker that gets it: else the copies of a file that hangs would each cost a worker its time limit.
+    """
+
+    def __init__(self, app: Celery, instance: str, task_deadline: float) -> None:
         self._app = app
         self._settle_queue = settle_queue(instance)
+        self._task_deadline = task_deadline
 
     def submit(self, group: list[Held]) -> str:
         """Put one parcel on its way; returns its id.
@@ -57,20 +66,21 @@ class Pipeline:
         parcel = Parcel(parcel_id=uuid4().hex[:12], files=files, problem=group[0].problem)
         for held in group:
             held.parcel_id = parcel.parcel_id
-        label = _label(files)
+        label, expires = _label(files), max(protocol.allowance(held.size, self._task_deadline) for held in group)
         links = (
-            self._signature(TaskName.DECRYPT, str(QueueName.DECRYPT), label, parcel.parcel_id, parcel.dump()),
+            self._signature(TaskName.DECRYPT, str(QueueName.DECRYPT), label, parcel.parcel_id, parcel.dump(), expires=expires),
             self._signature(TaskName.LOAD, str(QueueName.LOAD), label, parcel.parcel_id),
             self._signature(TaskName.SETTLE, self._settle_queue, label, parcel.parcel_id),
         )
         chain(*links, app=self._app).apply_async()
         return parcel.parcel_id
 
-    def _signature(self, task: TaskName, queue: str, label: str, parcel_id: str, *args: object) -> Signature:
+    def _signature(self, task: TaskName, queue: str, label: str, parcel_id: str, *args: object, expires: float | None = None) -> Signature:
         # str(): Celery takes anything with a `name` for a task of its own, an enum member too.
         # The label is what a person reads in Flower. It is set on each link: options of a chain reach only its first task.
         errback = self._app.signature(str(TaskName.SETTLE_FAILED), args=[parcel_id], immutable=True, queue=self._settle_queue)
-        link = self._app.signature(str(task), args=args, queue=queue, argsrepr=label, kwargsrepr="", task_id=task_id(parcel_id, task))
+        named = {"argsrepr": label, "kwargsrepr": "", "task_id": task_id(parcel_id, task)}
+        link = self._app.signature(str(task), args=args, queue=queue, expires=expires, **named)
         link.on_error(errback)
         return link
 

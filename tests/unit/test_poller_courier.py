@@ -877,6 +877,15 @@ def test_the_heartbeat_is_not_sent_in_every_round(world: World) -> None:
     assert world.sqs.calls.count("change_message_visibility_batch") == 1
 
 
+def test_the_failure_of_an_older_chain_is_not_told(world: World) -> None:
+    world.send_files(1)
+    world.courier.receive()
+    with capture_logs() as logs:
+        world.courier.settle_failed("older")
+    assert logs == []
+    assert len(world.courier.in_flight) == 1
+
+
 def test_a_chain_that_nobody_has_at_its_deadline_is_submitted_again_before_it_goes_back_to_sqs(world: World) -> None:
     """It waits in a long line, or was lost: neither is an attempt at the file."""
     world.send_files(1)

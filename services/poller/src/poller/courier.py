@@ -214,6 +214,9 @@ class Courier:
     def settle_failed(self, parcel_id: str) -> None:
         """A task failed in a way that nobody foresaw: give the messages back to SQS, which counts the attempt."""
         dropped = self.in_flight.drop_parcel(parcel_id)
+        if not dropped:
+            # Of an older chain, or of one whose silence is judged.
+            return
         message_ids = [finished.message.message_id for finished in dropped]
         get_logger().error("chain_failed", action="settle", parcel=parcel_id, message_ids=message_ids)
         self._conclude(*dropped)

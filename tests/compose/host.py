@@ -130,7 +130,8 @@ class Host:
         file = self.folder / f"{name}.csv"
         file.write_text(csv, encoding="utf-8")
         to = f"s3://{BUCKET}/incoming/{dataset}/"
-        run("hikyaku", "send", str(file), "--to", to, "-r", self.recipient(), environment=self.aws("sender"))
+        environment = self.aws("sender") | {"XDG_STATE_HOME": str(self.folder / "state")}
+        run("hikyaku", "send", str(file), "--to", to, "-r", self.recipient(), environment=environment)
         return f"incoming/{dataset}/{name}.csv.gz.age"
 
     def fate(self, key: str) -> str:

@@ -68,6 +68,7 @@ def test_the_stack_starts_and_loads_a_file(server: Host) -> None:
         follow(server, "install.md", "up")
     assert {service: server.health(service) for service in STAYING} == dict.fromkeys(STAYING, "healthy")
     follow(server, "install.md", "table")
+    follow(server, "install.md", "unsigned")
     server.arrives(server.send("orders", "2026-11", "id,item,qty\n1,座布団,5\n2,提灯,12\n"), 2)
     assert "座布団" in follow(server, "install.md", "look")
 
@@ -123,6 +124,8 @@ def test_a_database_of_ones_own(server: Host) -> None:
         assert "postgres" not in server.compose("ps", "--services").stdout.split()
         database.shell("psql -d hikyaku -c 'SET ROLE hikyaku_owner; CREATE TABLE public.own (id int PRIMARY KEY, word text)'")
         server.compose("up", "-d", "--wait", "--no-deps", "localstack")
+        with (server.folder / "config" / "datasets.toml").open("a", encoding="utf-8") as file:
+            file.write('[datasets.own]\nsignature = "if_present"\n')
         server.send("own", "file", "id,word\n1,a\n")
         count = "psql -d hikyaku -Atc 'SELECT count(*) FROM public.own'"
         eventually(lambda: database.shell(count) == "1", "the file is in the other database")

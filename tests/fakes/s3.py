@@ -53,10 +53,13 @@ class Wire(io.BytesIO):
     def __init__(self, data: bytes, failure: BaseException | None = None) -> None:
         super().__init__(data)
         self.failure = failure
+        self.given = 0
+        """Bytes that were read."""
 
     def read(self, size: int | None = -1, /) -> bytes:
         """At most `size` bytes."""
         data = super().read(size)
+        self.given += len(data)
         if not data and self.failure is not None:
             raise self.failure
         return data

@@ -24,6 +24,7 @@ def test_sending_a_file_of_ones_own(tmp_path: Path) -> None:
     stack = tmp_path / "stack"
     script = block.replace(".venv/bin/hikyaku", f"{sys.executable} -m hikyaku").replace(".local/", f"{stack}/")
     environment = os.environ | {"HIKYAKU_LOCAL_DIR": str(stack), "PATH": f"{PSQL}:{os.environ['PATH']}", "PYTHONPATH": ""}
+    environment["XDG_STATE_HOME"] = str(tmp_path / "state")
     done = subprocess.run(
         ["bash", "-euo", "pipefail", "-c", script], cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=240, check=False
     )

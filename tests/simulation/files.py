@@ -13,7 +13,9 @@ from shared.failpoint import Point
 
 DATASETS = {"log": Mode.APPEND, "stock": Mode.UPSERT, "whole": Mode.REPLACE}
 KEYS = ("log/a", "log/b", "log/c", "stock/d", "stock/e", "whole/f", "whole/g", "test/log/h")
-CONFIGURATION = "".join(f'[datasets.{name}]\nmode = "{mode}"\n' for name, mode in DATASETS.items())
+CONFIGURATION = "\n".join(
+    ['[defaults]\nsignature = "if_present"', *(f'[datasets.{name}]\nmode = "{mode}"' for name, mode in DATASETS.items())]
+)
 CONTENTS = "ABX"
 """X is the same under every key of a dataset."""
 POISONOUS = "log/poison"

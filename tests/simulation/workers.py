@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any, cast
 
 from kombu.exceptions import OperationalError
 
+from decryptor.sender import Senders
+from decryptor.signers import AllowedSigners
 from decryptor.tasks import Bench, decrypt_parcel
 from fakes.broker import Task
 from fakes.postgres import FakeDatabase
@@ -86,6 +88,7 @@ class Decryptor(Worker):
             s3=lambda: self.world.s3,
             keyring=cast("Any", None),
             spool_dir=self.world.spool,
+            senders=Senders(self.world.datasets, AllowedSigners(None)),
             sleep=lambda _: None,
             clock=self.world.clock,
         )

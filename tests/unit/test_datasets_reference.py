@@ -131,6 +131,7 @@ def test_the_schema_takes_what_is_right(text: str) -> None:
         "max_bytes = 0",
         "max_rejected_rows = -1",
         "signature = true",
+        "senders = 'a,b'",
     ],
 )
 def test_the_schema_refuses_what_the_model_refuses(line: str) -> None:

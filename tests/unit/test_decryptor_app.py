@@ -6,10 +6,12 @@ from typing import Any
 
 import pyrage
 import pytest
+from structlog.testing import capture_logs
 
-from decryptor.app import build_app
+from decryptor.app import _senders, build_app
 from decryptor.settings import DecryptorSettings
 from decryptor.sweeper import sweeper
+from fakes.senders import make_key, public
 from shared.contract import DecryptedParcel, FileRef, Parcel, TaskName
 from shared.errors import ErrorCode
 from shared.spool import partial
@@ -88,6 +90,39 @@ def environment(settings: DecryptorSettings) -> dict[str, str]:
         "HIKYAKU_IDENTITIES_DIR": str(settings.identities_dir),
         "HIKYAKU_DATASETS": str(settings.datasets),
     }
+
+
+def test_it_says_when_signatures_are_required_and_nobody_is_known(settings: DecryptorSettings, tmp_path: Path) -> None:
+    def said(**changes: Any) -> list[str]:
+        with capture_logs() as logs:
+            build_app(settings.model_copy(update=changes))
+        return [entry["path"] for entry in logs if entry["event"] == "nobody_is_known"]
+
+    path = tmp_path / "allowed_signers"
+    assert said() == ["HIKYAKU_ALLOWED_SIGNERS is not set"]
+    assert said(allowed_signers=path) == [str(path)]
+    path.write_text(f"acme {public(make_key(tmp_path / 'key'))}\n")
+    assert said(allowed_signers=path) == []
+    settings.datasets.write_text('[defaults]\nsignature = "if_present"\n')
+    assert said() == []
+    settings.datasets.write_text('[defaults]\nsignature = "if_present"\n[datasets.orders]\nsignature = "required"\n')
+    assert said() == ["HIKYAKU_ALLOWED_SIGNERS is not set"]
+
+
+def test_the_age_of_manifests_is_a_setting(settings: DecryptorSettings) -> None:
+    senders, _ = _senders(settings.model_copy(update={"manifest_max_age": 5}))
+    assert senders is not None
+    assert senders._max_age == 5
+
+
+def test_files_that_say_who_may_send_what_must_be_right_at_start(settings: DecryptorSettings, tmp_path: Path) -> None:
+    settings.datasets.write_text('[defaults]\nsignature = "maybe"\n')
+    (tmp_path / "allowed_signers").write_text("acme\n")
+    process = run({**environment(settings), "HIKYAKU_ALLOWED_SIGNERS": str(tmp_path / "allowed_signers")})
+    assert process.returncode == 2
+    assert f"HIKYAKU_DATASETS: {settings.datasets}: line 2: defaults.signature" in process.stderr
+    assert f"HIKYAKU_ALLOWED_SIGNERS: {tmp_path / 'allowed_signers'}: line 1: " in process.stderr
+    assert "Traceback" not in process.stderr
 
 
 def test_missing_settings_are_all_named() -> None:

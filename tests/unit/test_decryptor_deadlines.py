@@ -18,6 +18,7 @@ from decryptor.app import build_app
 from decryptor.keyring import Keyring
 from decryptor.settings import DecryptorSettings
 from decryptor.tasks import Bench, decrypt_item
+from fakes.welcome import anyone
 from shared import deadline
 from shared.contract import FileRef, Parcel, TaskName
 
@@ -92,7 +93,9 @@ def peer(monkeypatch: pytest.MonkeyPatch, answer: bytes, drip: float | None) -> 
 def outcome(settings: DecryptorSettings, timeout: float) -> tuple[str | None, bool | None, float]:
     client = download.connect(settings)
     started = time.monotonic()
-    item = decrypt_item(Bench(lambda: client, Keyring(settings.identities_dir), settings.spool_dir, timeout=timeout), ref())
+    item = decrypt_item(
+        Bench(lambda: client, Keyring(settings.identities_dir), settings.spool_dir, anyone(settings.datasets), timeout=timeout), ref()
+    )
     assert list(settings.spool_dir.iterdir()) == []
     return item.problem and item.problem.error_code, item.problem and item.problem.retry, time.monotonic() - started
 

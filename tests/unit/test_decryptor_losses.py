@@ -11,6 +11,7 @@ import pytest
 
 from decryptor.keyring import Keyring
 from decryptor.tasks import Bench, decrypt_parcel
+from fakes.welcome import anyone
 from shared import celery_app, losses
 from shared.contract import DecryptedParcel, FileRef, Parcel, Problem
 
@@ -25,7 +26,7 @@ A, B = ref("a.csv.gz.gpg", "m1"), ref("b.csv.gz.gpg", "m2")
 
 
 def outcome(tmp_path: Path, files: tuple[FileRef, ...], lost: int) -> list[tuple[str, bool] | None]:
-    bench: Any = Bench(SimpleNamespace, Keyring(tmp_path), tmp_path)  # type: ignore[arg-type]
+    bench: Any = Bench(SimpleNamespace, Keyring(tmp_path), tmp_path, anyone(tmp_path / "datasets.toml"))  # type: ignore[arg-type]
     data = decrypt_parcel(bench, Parcel(parcel_id="p", files=files).dump(), lost)
     return [item.problem and (item.problem.error_code, item.problem.retry) for item in DecryptedParcel.read(data).items]
 

@@ -19,6 +19,7 @@ from decryptor.keyring import Keyring
 from decryptor.tasks import Bench, decrypt_parcel
 from fakes.clock import Clock
 from fakes.s3 import FakeS3, Version, client_error, etag, sha256
+from fakes.welcome import anyone
 from shared.contract import Decrypted, DecryptedParcel, FileRef, Parcel, UnknownPayloadError
 from shared.errors import ErrorCode
 from shared.spool import published
@@ -43,7 +44,9 @@ class Line:
         self.add_identity("courier.txt", IDENTITY)
         self.slept: list[float] = []
         self.clock = Clock()
-        self.bench = Bench(lambda: self.s3, Keyring(self.identities), self.spool, self.slept.append, self.clock)
+        self.bench = Bench(
+            lambda: self.s3, Keyring(self.identities), self.spool, anyone(tmp_path / "datasets.toml"), self.slept.append, self.clock
+        )
 
     def add_identity(self, filename: str, identity: Any) -> None:
         path = self.identities / filename
@@ -456,7 +459,7 @@ def test_a_file_logs_its_start_and_its_end(line: Line) -> None:
     start, end = [entry for entry in logs if entry["action"] == "decrypt"]
     same = {"action": "decrypt", "file": ref().file_id, "dataset": "orders", "message_id": "m1"}
     assert start == same | {"event": "start", "log_level": "info", "key": KEY, "size": len(SEALED), "attempt": 1}
-    assert end == same | {"event": "success", "log_level": "info", "duration_s": 1.5, "identity": "courier"}
+    assert end == same | {"event": "success", "log_level": "info", "duration_s": 1.5, "identity": "courier", "signer": None}
 
 
 @pytest.mark.parametrize(("code", "event"), [("NoSuchKey", "reject"), ("SlowDown", "retry")])

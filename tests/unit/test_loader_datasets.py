@@ -118,6 +118,9 @@ WRONG = {
         for said in ("-1", "1.5", "1.0", "inf", "nan", "true", "'5%'")
     },
     "signature = 'maybe'": "line 4: datasets.orders.signature",
+    "signature = 'off'\nsenders = 'a'": 'line 5: datasets.orders.senders: senders needs signature = "required"',
+    "senders = []": "line 4: datasets.orders.senders: must not be empty",
+    **{f"senders = {said}": "line 4: datasets.orders.senders: must be a sender's name" for said in ("['a', 'b,c']", "'!a'", "''")},
 }
 
 

@@ -56,6 +56,13 @@ def test_the_local_poller_receives_briefly_unless_told_otherwise(layout: Layout)
     assert _line(layout, {"HIKYAKU_RECEIVE_WAIT": "7"})["poller"].env["HIKYAKU_RECEIVE_WAIT"] == "7"
 
 
+def test_senders_are_known_from_a_file_of_the_stack_unless_told_otherwise(layout: Layout) -> None:
+    line = _line(layout)
+    assert {n for n, t in line.items() if "HIKYAKU_ALLOWED_SIGNERS" in t.env} == {"decryptor"}
+    assert line["decryptor"].env["HIKYAKU_ALLOWED_SIGNERS"] == str(layout.datasets.with_name("allowed_signers"))
+    assert _line(layout, {"HIKYAKU_ALLOWED_SIGNERS": "/x"})["decryptor"].env["HIKYAKU_ALLOWED_SIGNERS"] == "/x"
+
+
 def test_the_spool_may_be_the_callers(layout: Layout) -> None:
     assert _line(layout)["loader"].env["HIKYAKU_SPOOL_DIR"] == str(layout.spool)
     assert _line(layout, {"HIKYAKU_SPOOL_DIR": "/spool"})["loader"].env["HIKYAKU_SPOOL_DIR"] == "/spool"

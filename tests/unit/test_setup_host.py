@@ -371,6 +371,14 @@ def test_the_laptops_datasets_are_the_demos(project: Path) -> None:
     assert path.read_text() == "# mine\n"
 
 
+def test_a_host_that_knows_no_sender_is_reminded(project: Path) -> None:
+    assert "config/allowed_signers" in setup(project)
+    give_all(project)
+    assert "config/allowed_signers" in setup(project, "--check"), "which is no failure"
+    (project / "config/allowed_signers").touch()
+    assert "allowed_signers" not in setup(project)
+
+
 def test_a_laptops_world_is_not_made_production(project: Path) -> None:
     setup(project, "--local")
     for missing in ("poller/settings.env", "operator/endpoints.env"):

@@ -17,7 +17,10 @@ from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
 
 from hikyaku.errors import UserError
+from hikyaku.manifest import Voucher
 from hikyaku.parcel import Recipient, Sealed, read_recipients, seal
+from hikyaku.sequence import LARGEST, Sequence
+from hikyaku.sign import default_sender
 
 if TYPE_CHECKING:
     from types_boto3_s3 import S3Client
@@ -27,6 +30,8 @@ MEMORY_FOR_CIPHERTEXT = 8 * MIB
 """Up to here the ciphertext waits in memory, above it in a temporary file: only ciphertext ever does."""
 TRANSFER = TransferConfig(multipart_threshold=64 * MIB, multipart_chunksize=16 * MIB, max_concurrency=4)
 DESTINATION = re.compile(r"^s3://(?P<bucket>[a-z0-9][a-z0-9.-]{1,61}[a-z0-9])/(?P<prefix>incoming/.*)$", re.DOTALL)
+LONGEST_NAME = 256
+"""Characters of a sender's name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,12 +80,22 @@ def parse_destination(text: str) -> Destination:
     return Destination(match["bucket"], match["prefix"])
 
 
-def send_file(s3: "S3Client", file: Path, to: Destination, recipients: list[Recipient], progress: Progress) -> Sent:
+def send_file(
+    s3: "S3Client", file: Path, to: Destination, recipients: list[Recipient], progress: Progress, *, voucher: Voucher | None = None
+) -> Sent:
     """Gzip, encrypt and upload one file; a `.csv.gz` is not packed again.
+
+    Args:
+        s3: where to.
+        file: CSV.
+        to: bucket and key.
+        recipients: who may open it.
+        progress: shows how far it is.
+        voucher: makes its manifest, which travels in the same PUT; without one, nobody states anything.
 
     Raises:
         OSError: the file can't be read.
-        UserError: S3 said no.
+        UserError: S3 said no, or it can't be signed.
     """
     key = to.key(file)
     reading = progress.add_task(f"read  {file.name}", total=file.stat().st_size)
@@ -89,12 +104,23 @@ def send_file(s3: "S3Client", file: Path, to: Destination, recipients: list[Reci
         sealed = seal(source, ciphertext, recipients, compress=file.suffix != ".gz", progress=lambda n: progress.advance(reading, n))
         progress.update(sending, total=sealed.size)
         ciphertext.seek(0)
+        extra = {"Metadata": _stated(voucher, to.bucket, key, sealed, progress)} if voucher else {}
         try:
             # In parts above the threshold; the transfer manager retries parts and aborts an upload that fails.
-            s3.upload_fileobj(ciphertext, to.bucket, key, Config=TRANSFER, Callback=lambda n: progress.advance(sending, n))
+            s3.upload_fileobj(ciphertext, to.bucket, key, ExtraArgs=extra, Config=TRANSFER, Callback=lambda n: progress.advance(sending, n))
         except (ClientError, BotoCoreError, S3UploadFailedError) as error:
             raise UserError(f"s3://{to.bucket}/{key} was not sent: {error}", hint="Check the credentials, the bucket and --to.") from None
     return Sent(key, sealed)
+
+
+def _stated(voucher: Voucher, bucket: str, key: str, sealed: Sealed, progress: Progress) -> dict[str, str]:
+    if voucher.key is None:
+        return voucher.metadata(bucket, key, sealed)
+    # The bars stand still: ssh-keygen may ask for a passphrase.
+    progress.stop()
+    found = voucher.metadata(bucket, key, sealed)
+    progress.start()
+    return found
 
 
 def progress_bars(console: Console) -> Progress:
@@ -110,10 +136,17 @@ def send(
     recipients_file: Annotated[
         list[Path] | None, typer.Option("--recipients-file", "-R", help="File with one public key a line.", exists=True, dir_okay=False)
     ] = None,
+    *,
+    sign: Annotated[
+        Path | None,
+        typer.Option("--sign", help="Your SSH private key, or the .pub of one in an agent.", metavar="KEY", exists=True, dir_okay=False),
+    ] = None,
+    sender: Annotated[str, typer.Option("--sender", help="Your name at the receiver; else the key's comment, else user@host.")] = "",
+    seq: Annotated[int | None, typer.Option("--seq", help="Number of the first file; else counted here.", min=0, max=LARGEST)] = None,
 ) -> None:
     """Encrypt CSV files and put them in S3.
 
-    Example: hikyaku send 2026-11.csv --to s3://acme-in/incoming/orders/ -r age1…
+    Example: hikyaku send 2026-11.csv --to s3://acme-in/incoming/orders/ -r age1… --sign ~/.ssh/acme
     """
     try:
         keys = read_recipients(recipient or [], recipients_file or [])
@@ -126,13 +159,20 @@ def send(
     destination = parse_destination(to)
     if len(files) > 1 and destination.prefix.endswith(".csv.gz.age"):
         raise UserError("--to names one file, but several are to be sent", hint="End --to with a folder: …/orders/", exit_code=2)
+    voucher = Voucher(_named(sender) or default_sender(sign), sign, Sequence(told=seq))
     console, s3 = Console(), s3_client()
     with progress_bars(Console(stderr=True)) as progress:
         for file in files:
-            sent = send_file(s3, file, destination, keys, progress)
+            sent = send_file(s3, file, destination, keys, progress, voucher=voucher)
             console.print(
                 f"sent {file.name} to s3://{destination.bucket}/{sent.key} ({sent.sealed.size:,} bytes)",
                 markup=False,
                 highlight=False,
                 soft_wrap=True,
             )
+
+
+def _named(sender: str) -> str:
+    if len(sender) > LONGEST_NAME or (sender and not sender.isprintable()):
+        raise UserError("--sender is too long, or no text", hint="It is a name as acme@example.com.", exit_code=2)
+    return sender

@@ -147,6 +147,7 @@ class Decrypted(Payload):
     sha256: str | None = None
     """Hex SHA-256 of the ciphertext as received."""
     signer: str | None = None
+    """Name in allowed_signers of whoever signed it."""
     recipient_identity: str | None = None
     """Name of the identity file that opened it."""
     declared: Declared | None = None

@@ -31,6 +31,7 @@ from shared.datasets_values import (
     Null,
     Nulls,
     Quote,
+    Senders,
     TableName,
     TimeZone,
 )
@@ -124,14 +125,14 @@ class OnDuplicateContent(StrEnum):
 
 
 class SignaturePolicy(StrEnum):
-    """Whether a file needs a sender's signature. The decryptor enforces it."""
+    """Whether a file needs a sender's signature. The decryptor enforces it; what a manifest states must be right in any case."""
 
     REQUIRED = "required"
     """A file without one is rejected."""
     IF_PRESENT = "if_present"
     """A file may have none; a wrong one is rejected."""
     OFF = "off"
-    """Nobody looks."""
+    """It is not looked at, and nobody is named as the signer."""
 
 
 def _header(value: object) -> object:
@@ -202,6 +203,8 @@ class Options(BaseModel):
     """Bytes of CSV per byte of gzip above which a file is taken for a bomb: real CSV has 3 to 20, a bomb 1,029."""
     signature: SignaturePolicy = SignaturePolicy.REQUIRED
     """Whether a file needs its sender's signature; the decryptor looks."""
+    senders: Senders = ("*",)
+    """Names of allowed_signers who may sign files of the dataset, with `*` and `?` as wildcards."""
 
     @model_validator(mode="after")
     def _go_together(self) -> Self:
@@ -290,6 +293,10 @@ class Datasets:
         self._defaults = defaults
         self.entries = entries
         self._places = places
+
+    def options(self) -> Iterable[Options]:
+        """What holds without an entry, and in each of them."""
+        return [Options.model_validate(self._defaults), *self.entries.values()]
 
     def has_table(self, name: str) -> bool:
         """Whether the file has a table of this dataset, be it right or wrong."""

@@ -114,8 +114,8 @@ def _table(fields: dict[str, FieldInfo]) -> str:
 
 
 def _default(value: object) -> str:
-    if value == ("",):
-        return '`""`'
+    if isinstance(value, tuple) and len(value) == 1:
+        return f'`"{value[0]}"`'
     if isinstance(value, int) and value and value % GIB == 0:
         return f"{value // GIB} GiB"
     return "–" if value in (None, "", (), {}) else f"`{value}`"

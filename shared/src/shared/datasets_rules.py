@@ -37,6 +37,9 @@ def of_options(options: "Options") -> Iterator[Conflict]:
         for name in ("newer_by", "delete_when"):
             if getattr(options, name):
                 yield Conflict((name, "mode"), f'{name} needs mode = "upsert": only there a row meets an earlier one')
+    if options.signature == "off" and options.senders != ("*",):
+        what = 'senders needs signature = "required" (or "if_present"), since only a signature tells who sent; or say senders = "*"'
+        yield Conflict(("senders", "signature"), what)
     ours = {name: column for name in ("file_column", "line_column") if (column := getattr(options, name))}
     if options.on_extra_column == "rescue":
         ours["rescue_column"] = options.rescue_column

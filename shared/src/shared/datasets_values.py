@@ -51,6 +51,12 @@ Name = Annotated[str, AfterValidator(Fits(r"[^\x00]+", "must name a column: no e
 MaybeName = Annotated[str, AfterValidator(Fits(r"[^\x00]*", "must name a column, without a NUL character"))]
 """Empty where there is none."""
 Names = Annotated[tuple[Name, ...], BeforeValidator(one_or_more, json_schema_input_type=Name | tuple[Name, ...])]
+SenderName = Annotated[str, AfterValidator(Fits(r"[^,!\x00-\x1f\x7f][^,\x00-\x1f\x7f]*", "must be a sender's name, without a comma"))]
+Senders = Annotated[
+    tuple[SenderName, ...],
+    Field(min_length=1),
+    BeforeValidator(one_or_more, json_schema_input_type=SenderName | tuple[SenderName, ...]),
+]
 Null = Annotated[str, AfterValidator(Fits(r"[^\r\n\x00]*", "must be on one line, without a NUL character"))]
 Nulls = Annotated[tuple[Null, ...], Field(min_length=1), BeforeValidator(one_or_more, json_schema_input_type=Null | tuple[Null, ...])]
 Delimiter = Annotated[str, AfterValidator(Fits(r"[\x01-\x09\x0b\x0c\x0e-\x21#-&(-\-/:-\[\]-`{-\x7f]", DELIMITER))]

@@ -21,7 +21,8 @@ LONGEST = 4096
 """Characters of base64 that are looked at; S3 allows 2 KB."""
 MOST_PARTS = 10_000
 
-Name = Annotated[str, Field(min_length=1, max_length=256)]
+Name = Annotated[str, Field(min_length=1, max_length=256, pattern=r"^[^\x00-\x1f\x7f]*$")]
+"""On one line, and without a NUL, which PostgreSQL can't store."""
 
 
 class Manifest(BaseModel):

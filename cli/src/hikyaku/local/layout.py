@@ -76,6 +76,11 @@ class Layout:
         return self.directory / "datasets.toml"
 
     @property
+    def allowed_signers(self) -> Path:
+        """The senders' public keys; there is none until a person puts one there."""
+        return self.directory / "allowed_signers"
+
+    @property
     def endpoints(self) -> Path:
         """The contract with tests and tools."""
         return self.directory / "endpoints.env"

@@ -41,7 +41,7 @@ def line(layout: Layout, state: State, outputs: aws.Outputs, caller: Mapping[str
     """Poller, decryptor, loader and Flower, each with its own credentials only."""
     return [
         _service(layout, caller, "poller", _poller(layout, state, outputs, caller)),
-        _service(layout, caller, "decryptor", _decryptor(layout, state)),
+        _service(layout, caller, "decryptor", _decryptor(layout, state, caller)),
         _service(layout, caller, "loader", _loader(layout)),
         _service(layout, caller, "flower", _flower(layout, state), module="shared.flower"),
     ]
@@ -75,11 +75,12 @@ def _poller(layout: Layout, state: State, outputs: aws.Outputs, caller: Mapping[
     }
 
 
-def _decryptor(layout: Layout, state: State) -> dict[str, str]:
+def _decryptor(layout: Layout, state: State, caller: Mapping[str, str]) -> dict[str, str]:
     return {
         **aws.client_environment(layout, state.ports["localstack"], "decryptor"),
         "HIKYAKU_IDENTITIES_DIR": str(layout.identities),
         "HIKYAKU_DATASETS": str(layout.datasets),
+        "HIKYAKU_ALLOWED_SIGNERS": caller.get("HIKYAKU_ALLOWED_SIGNERS", str(layout.allowed_signers)),
     }
 
 

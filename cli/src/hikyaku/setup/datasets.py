@@ -7,6 +7,7 @@ DATASETS = """\
 
 # For trying things out on one machine, files without a signature are accepted here.
 # In production this is "required": anyone with the public key can encrypt a file, only its signature tells who did.
+# The senders' public keys go into `allowed_signers` beside this file; a signature that is there is checked here too.
 [defaults]
 signature = "if_present"
 """

@@ -40,11 +40,13 @@ class Report:
         rows: what became of the files.
         asked: what only a person can give: where, and how to get it.
         recipients: public keys (age1…) by the file of their identity.
+        later: what can wait, and had better not be forgotten.
     """
 
     rows: list[Row] = field(default_factory=list)
     asked: dict[str, str] = field(default_factory=dict)
     recipients: dict[str, str] = field(default_factory=dict)
+    later: list[str] = field(default_factory=list)
 
     def is_ready(self) -> bool:
         """Whether nothing is missing or wrong."""
@@ -58,6 +60,8 @@ class Report:
             _print(console, _columns([(row.file, row.state, row.reader, row.note) for row in self.rows]))
         if self.asked:
             _print(console, ["", "What only you can give:", *_columns([(f"  {where}", how) for where, how in self.asked.items()])])
+        if self.later:
+            _print(console, ["", *self.later])
         if self.recipients:
             several = len(self.recipients) > 1
             lines = [f"  {key}{f'  ({file})' if several else ''}" for file, key in self.recipients.items()]

@@ -102,6 +102,11 @@ class Work:
     def _config(self, demo: str) -> None:
         host = self.host
         self._folder(host.config, config_rights(host), EVERYONE, always=True)
+        signers = host.config / "allowed_signers"
+        if not self.local and files.status(signers) is None:
+            self.report.later.append(
+                f"The senders' own public keys go into {host.name(signers)}, before their first files: docs/security.md"
+            )
         if self.local:
             place = host.config / "datasets.toml"
             rights = Rights(*host.owner(), mode=0o644, needed=0, allowed=0o7777, anyones=True)

@@ -8,24 +8,32 @@ from celery import Celery
 
 from decryptor import download
 from decryptor.keyring import Keyring
+from decryptor.sender import Senders
 from decryptor.settings import DecryptorSettings
+from decryptor.signers import AllowedSigners, SignersError
 from decryptor.sweeper import sweeper
 from decryptor.tasks import Bench, decrypt_parcel
 from shared import celery_app, parcel_task
 from shared.contract import FileRef, Parcel, QueueName, TaskName
+from shared.datasets import DatasetsError, SignaturePolicy
+from shared.datasets_file import DatasetsFile
+from shared.logging import get_logger
 from shared.settings import fail
 
 
 def build_app(settings: DecryptorSettings) -> Celery:
-    """The worker's Celery app; nothing connects yet. Exits with 2 when the keyring or the spool can't be used."""
+    """The worker's Celery app; nothing connects yet. Exits with 2 when one of the files that it reads, or the spool, can't be used."""
     keyring = Keyring(settings.identities_dir)
     keyring.refresh()
-    if problems := [*keyring.problems, *_spool_problems(settings)]:
+    senders, wrong = _senders(settings)
+    problems = [*keyring.problems, *_spool_problems(settings), *wrong]
+    if problems or senders is None:
         fail(problems)
     bench = Bench(
         s3=cache(partial(download.connect, settings)),
         keyring=keyring,
         spool_dir=settings.spool_dir,
+        senders=senders,
         timeout=settings.decrypt_timeout,
     )
     app = celery_app.build(QueueName.DECRYPT, settings, time_limit=settings.task_time_limit)
@@ -40,6 +48,27 @@ def _spool_problems(settings: DecryptorSettings) -> list[str]:
     if not os.access(settings.spool_dir, os.R_OK | os.W_OK | os.X_OK):
         return [f"{settings.spool_dir}: the spool is not writable"]
     return []
+
+
+def _senders(settings: DecryptorSettings) -> tuple[Senders | None, list[str]]:
+    """Who may send what, or what is wrong with the files that say so."""
+    problems: list[str] = []
+    datasets = signers = None
+    try:
+        datasets = DatasetsFile(settings.datasets)
+    except DatasetsError as error:
+        problems.append(f"HIKYAKU_DATASETS: {error}")
+    try:
+        signers = AllowedSigners(settings.allowed_signers)
+    except SignersError as error:
+        problems += [f"HIKYAKU_ALLOWED_SIGNERS: {settings.allowed_signers}: {problem}" for problem in error.problems]
+    if datasets is None or signers is None:
+        return None, problems
+    asking = [options for options in datasets.current().options() if options.signature is SignaturePolicy.REQUIRED]
+    if asking and not signers.current():
+        place = str(settings.allowed_signers or "HIKYAKU_ALLOWED_SIGNERS is not set")
+        get_logger().warning("nobody_is_known", action="signers", path=place, reason="signatures are required: every file is rejected")
+    return Senders(datasets, signers, settings.manifest_max_age), problems
 
 
 def _files(parcel: dict[str, Any]) -> tuple[FileRef, ...]:

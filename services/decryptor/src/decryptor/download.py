@@ -2,9 +2,9 @@
 
 import hashlib
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 from urllib.parse import unquote
 
@@ -56,6 +56,10 @@ class Download:
     sha256: str | None
     """Base64 SHA-256 that S3 keeps of the whole object, where it has one."""
     body: Body
+    metadata: Mapping[str, str] = field(default_factory=dict)
+    """As the sender gave it, in the same PUT: anything."""
+    missing: int = 0
+    """Entries of metadata that S3 could not give as headers."""
 
 
 def connect(settings: DecryptorSettings) -> S3:
@@ -139,6 +143,8 @@ def _download(file: FileRef, response: dict[str, Any]) -> Download:
         etag=response["ETag"].strip('"'),
         sha256=sha256 if whole else None,
         body=response["Body"],
+        metadata=response.get("Metadata", {}),
+        missing=response.get("MissingMeta", 0),
     )
 
 

@@ -12,6 +12,10 @@ class DecryptorSettings(WorkerSettings, AwsSettings):
 
     identities_dir: Path
     """Directory of age identity files and OpenSSH ed25519 private keys, see `decryptor.keyring`."""
+    allowed_signers: Path | None = None
+    """OpenSSH allowed_signers file with the senders' public keys, see `decryptor.signers`. It need not exist: then nobody is known."""
+    manifest_max_age: int | None = Field(default=None, ge=1)
+    """Seconds that a signed manifest may be older than its object in S3; any age unless set."""
     s3_connect_timeout: float = Field(default=5, gt=0)
     """Seconds to wait for a connection to S3, each of `s3_attempts` times."""
     s3_read_timeout: float = Field(default=30, gt=0)

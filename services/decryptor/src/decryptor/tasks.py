@@ -13,6 +13,7 @@ from decryptor import spool, verify
 from decryptor.decrypt import decrypt
 from decryptor.download import S3, Download, Source, fetch
 from decryptor.keyring import Keyring
+from decryptor.sender import Senders
 from shared import deadline, keys, losses, protocol
 from shared.contract import Decrypted, DecryptedParcel, FileRef, Parcel, Problem
 from shared.errors import CourierError, ErrorCode, Rejected, Retryable
@@ -28,6 +29,7 @@ class Bench:
     """This process's client; made at the first call, so after the fork."""
     keyring: Keyring
     spool_dir: Path
+    senders: Senders
     sleep: Callable[[float], None] = time.sleep
     clock: Callable[[], float] = time.monotonic
     timeout: float = 300.0
@@ -73,7 +75,7 @@ def decrypt_item(bench: Bench, file: FileRef) -> Decrypted:
     except CourierError as error:
         _log_problem(log, error, bench.clock() - started)
         return Decrypted(file=found, problem=Problem.of(error))
-    log.info("success", duration_s=round(bench.clock() - started, 3), identity=item.recipient_identity)
+    log.info("success", duration_s=round(bench.clock() - started, 3), identity=item.recipient_identity, signer=item.signer)
     return item
 
 
@@ -87,15 +89,21 @@ def decrypt_file(bench: Bench, download: Download, event: FileRef) -> Decrypted:
     with closing(download.body):
         failpoint(Point.DECRYPTOR_DOWNLOADING, event.key)
         verify.announced(download, event)
+        word = bench.senders.word(download)
+        verify.stated(word.manifest, download)
+        if word.signer:
+            get_logger().info("signed", action="decrypt", file=event.file_id, signer=word.signer, key=word.key)
         source = Source(download.body)
         with spool.attempt(bench.spool_dir, download.file.file_id) as attempt:
             identity = decrypt(source, attempt, bench.keyring)
             source.drain()
-            verify.received(source, download)
+            verify.received(source, download, word.manifest)
             failpoint(Point.DECRYPTOR_WRITTEN, event.key)
             attempt.publish()
             failpoint(Point.DECRYPTOR_PUBLISHED, event.key)
-    return Decrypted(file=download.file, sha256=source.sha256.hex(), recipient_identity=identity)
+    return Decrypted(
+        file=download.file, sha256=source.sha256.hex(), signer=word.signer, recipient_identity=identity, declared=word.declared
+    )
 
 
 def _too_slow() -> NoReturn:

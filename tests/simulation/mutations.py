@@ -103,9 +103,9 @@ def outage_burns_receives() -> Iterator[None]:
 
 
 @contextmanager
-def no_epoch() -> Iterator[None]:
-    """The poller does not notice that Redis was restarted empty."""
-    with mock.patch.object(InFlight, "resubmit_all", return_value=0):
+def lost_chains_burn_receives() -> Iterator[None]:
+    """What Redis has lost is submitted again neither when it forgot nor at the deadline: it goes back to SQS."""
+    with mock.patch.object(InFlight, "resubmit_all", return_value=0), mock.patch.object(InFlight, "resubmit_waiting", return_value=[]):
         yield
 
 
@@ -123,7 +123,7 @@ MUTATIONS: dict[str, tuple[Mutation, str]] = {
     "delete before the dead letter's copy": (delete_before_dead_letter, "not in the dead-letter queue"),
     "settled files taken up again": (settled_files_taken_up, "and became"),
     "outage burns receives": (outage_burns_receives, "burnt"),
-    "no epoch": (no_epoch, "burnt"),
+    "lost chains burn receives": (lost_chains_burn_receives, "burnt"),
     "no heartbeat": (no_heartbeat, "burnt"),
 }
 """By name: how the product is broken, and what the simulation must say."""

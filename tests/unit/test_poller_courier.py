@@ -622,8 +622,8 @@ def test_files_that_are_sick_themselves_do_not_stop_the_line_and_end_in_the_dead
     """Two of them in a row look like an outage; then the next message, or one received as a witness, shows that it is none."""
     world.send_files(2)
     sick = frozenset(world.sqs.queues[QUEUE].messages)
-    for _ in range(600):
-        world.send_files(1)
+    for n in range(600):
+        world.send(eventbridge(f"incoming/orders/well-{n}.csv.gz.age"))
         _outage(world, code, seconds=20, sick=sick)
         well = world.sqs.queues[QUEUE].messages.keys() - sick
         assert len(well) <= 1, "nobody waits for the sick"

@@ -24,7 +24,7 @@ def in_flight(clock: Clock) -> InFlight:
 
 
 def hold(in_flight: InFlight, message_id: str, size: int = 10) -> FileRef:
-    file = file_ref(message_id, size=size)
+    file = file_ref(message_id, version=message_id, size=size)
     assert in_flight.hold(message(message_id), (file,))
     return file
 
@@ -262,6 +262,19 @@ def test_after_an_outage_what_has_expired_meanwhile_is_due_at_once(in_flight: In
     in_flight.restart_deadlines()
     assert due(in_flight) == ["old"]
     assert not in_flight.has_overdue()
+
+
+def test_a_file_of_two_messages_is_under_way_once(in_flight: InFlight, clock: Clock) -> None:
+    """Else one chain's loader takes the file out of the spool that the other's decryptor has just put there."""
+    file = file_ref("first")
+    again = file.model_copy(update={"message_id": "again"})
+    in_flight.hold(message("first"), (file,))
+    in_flight.hold(message("again"), (again,))
+    hold(in_flight, "other")
+    assert due(in_flight) == ["first", "other"]
+    assert in_flight.take_probe() == []
+    in_flight.settle(settlement(file))
+    assert due(in_flight) == ["again"]
 
 
 def test_a_settlement_for_a_message_not_held_is_harmless(in_flight: InFlight) -> None:

@@ -125,7 +125,7 @@ class InFlight:
         with self._lock:
             now = self._clock()
             waiting = [h for h in self._held.values() if not h.under_way and not h.is_patient(now)]
-            probe = self._start(sorted(waiting, key=lambda h: (h.probed_at, h.size))[:1])
+            probe = self._start(sorted(waiting, key=lambda h: (h.probed_at, h.size)), most=1)
             for held in probe:
                 held.probed_at = now
             return probe
@@ -136,12 +136,18 @@ class InFlight:
             now = self._clock()
             return all(not h.under_way and (h.probed_at > since or h.is_patient(now)) for h in self._held.values())
 
-    def _start(self, waiting: Iterable[Held]) -> list[Held]:
+    def _start(self, waiting: Iterable[Held], most: int | None = None) -> list[Held]:
+        """Start these, in order. A file that is under way for another message waits: they would take the spool's file from one another."""
         under_way = sum(h.size for h in self._held.values() if h.under_way)
+        busy = {file.file_id for h in self._held.values() if h.under_way for file in h.unsettled}
         started: list[Held] = []
         for held in waiting:
-            if under_way and under_way + held.size > self._max_bytes:
+            files = {file.file_id for file in held.unsettled}
+            if files & busy:
+                continue
+            if len(started) == most or (under_way and under_way + held.size > self._max_bytes):
                 break
+            busy |= files
             under_way += held.size
             held.move(MessageState.IN_FLIGHT)
             held.deadline = held.expires = self._deadline(held)

@@ -55,6 +55,8 @@ OPTIONS = {  # each with its variable of the environment, its default, and what 
 MARK = "# Written by localstack/deploy.py, for LocalStack only."
 # LocalStack takes any key pair for the account's root; this is the pair that its documentation uses.
 ROOT = {"aws_access_key_id": "test", "aws_secret_access_key": "test"}
+# The only departure from the template's defaults: here every after_load of datasets.toml may be tried.
+PARAMETERS = {"AfterLoad": "tag-or-delete"}
 UPDATABLE = frozenset({"CREATE_COMPLETE", "UPDATE_COMPLETE", "UPDATE_ROLLBACK_COMPLETE"})
 # What aws/stack.yaml says of the bucket's lifecycle with default parameters, in the words of the S3 API: LocalStack's
 # CloudFormation drops it. tests/unit/test_localstack_deploy.py holds it against the template.
@@ -227,7 +229,8 @@ def deploy_stack(cloudformation: Any, name: str, body: str) -> dict[str, str]:
         change_stack(cloudformation, "delete", name)
         stack = None
     verb = "create" if stack is None else "update"
-    change_stack(cloudformation, verb, name, TemplateBody=body, Capabilities=["CAPABILITY_NAMED_IAM"])
+    parameters = [{"ParameterKey": name, "ParameterValue": value} for name, value in PARAMETERS.items()]
+    change_stack(cloudformation, verb, name, TemplateBody=body, Parameters=parameters, Capabilities=["CAPABILITY_NAMED_IAM"])
     described = cloudformation.describe_stacks(StackName=name)["Stacks"][0]
     outputs = {output["OutputKey"]: output["OutputValue"] for output in described.get("Outputs", [])}
     if missing := sorted(EXPECTED_OUTPUTS - outputs.keys()):

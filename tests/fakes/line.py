@@ -10,7 +10,7 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 
 from poller.in_flight import Held
 from poller.sqs import Message
-from shared.contract import FileRef, Problem, SettledParcel, Settlement, Verdict
+from shared.contract import Chore, FileRef, Problem, SettledParcel, Settlement, Tidied, Verdict
 from shared.errors import ErrorCode
 
 BUCKET = "hikyaku-test"
@@ -85,8 +85,8 @@ def held(message_id: str, *sizes: int, receive_count: int = 1, retries: int = 0)
     return Held(message(message_id, receive_count=receive_count), files, received=0.0, retries=retries)
 
 
-def settlement(file: FileRef, verdict: Verdict = Verdict.DONE) -> Settlement:
-    """A file's fate."""
+def settlement(file: FileRef, verdict: Verdict = Verdict.DONE, after_load: str | None = None) -> Settlement:
+    """A file's fate, and what its dataset wants done with its object."""
     status = {Verdict.DONE: "loaded", Verdict.REJECTED: "rejected", Verdict.RETRY: "failed"}[verdict]
     code = {Verdict.DONE: None, Verdict.REJECTED: ErrorCode.GZIP_INVALID, Verdict.RETRY: ErrorCode.DATABASE_UNAVAILABLE}[verdict]
     return Settlement(
@@ -96,17 +96,24 @@ def settlement(file: FileRef, verdict: Verdict = Verdict.DONE) -> Settlement:
         status=status,
         error_code=code,
         error=None if code is None else "what happened",
+        after_load=after_load,
     )
 
 
-def settled(files: tuple[FileRef, ...], verdict: Verdict = Verdict.DONE) -> SettledParcel:
+def settled(files: tuple[FileRef, ...], verdict: Verdict = Verdict.DONE, after_load: str | None = None) -> SettledParcel:
     """What the loader would report of these files."""
-    return SettledParcel(parcel_id="p", settlements=tuple(settlement(file, verdict) for file in files))
+    return SettledParcel(parcel_id="p", settlements=tuple(settlement(file, verdict, after_load) for file in files))
 
 
-def problem(code: ErrorCode = ErrorCode.GZIP_INVALID) -> Problem:
+def tidied(parcel_id: str, files: tuple[FileRef, ...], problem: Problem | None = None) -> SettledParcel:
+    """What the decryptor would report of these files' objects."""
+    done = tuple(Tidied(message_id=file.message_id, file_id=file.file_id, problem=problem) for file in files)
+    return SettledParcel(parcel_id=parcel_id, settlements=(), tidied=done)
+
+
+def problem(code: ErrorCode = ErrorCode.GZIP_INVALID, *, retry: bool = False) -> Problem:
     """A travelling failure."""
-    return Problem(error_code=code, message="what happened", retry=False)
+    return Problem(error_code=code, message="what happened", retry=retry)
 
 
 class FakePipeline:
@@ -115,6 +122,8 @@ class FakePipeline:
     def __init__(self) -> None:
         self.away = False
         self.parcels: list[tuple[FileRef, ...]] = []
+        self.chores: list[tuple[str, tuple[Chore, ...]]] = []
+        """What is to be tagged or deleted, by parcel id."""
         self.chain_of: dict[str, str] = {}
         """Newest parcel id by message id."""
         self.refused = 0
@@ -127,7 +136,8 @@ class FakePipeline:
 
     def submit(self, group: list[Held]) -> str:
         """Take one parcel, and name it in each of its messages; nothing unsettled is no parcel."""
-        files = tuple(file for each in group for file in each.unsettled)
+        chores = tuple(chore for each in group for chore in each.chores)
+        files = tuple(chore.file for chore in chores) or tuple(file for each in group for file in each.unsettled)
         if not files:
             return ""
         parcel_id = f"parcel-{next(self._numbers)}"
@@ -136,7 +146,10 @@ class FakePipeline:
         if self.away:
             self.refused += 1
             raise OperationalError("Error 111 connecting to redis. Connection refused.")
-        self.parcels.append(files)
+        if chores:
+            self.chores.append((parcel_id, chores))
+        else:
+            self.parcels.append(files)
         self.chain_of |= dict.fromkeys((file.message_id for file in files), parcel_id)
         return parcel_id
 

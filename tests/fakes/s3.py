@@ -1,7 +1,7 @@
-"""Amazon S3's GetObject on a versioned bucket in memory, with boto3's client surface as far as the decryptor uses it.
+"""Amazon S3's objects in a versioned bucket in memory, with boto3's client surface as far as the decryptor uses it.
 
-Answers and errors as in the Amazon S3 API Reference (GetObject, Error responses); the body is botocore's own StreamingBody over a
-stand-in for urllib3's response.
+Answers and errors as in the Amazon S3 API Reference (GetObject, DeleteObject, …, Error responses); the body is botocore's own
+StreamingBody over a stand-in for urllib3's response.
 """
 
 import base64
@@ -18,12 +18,15 @@ from botocore.response import StreamingBody
 
 MESSAGES = {
     "AccessDenied": 403,
+    "ExpiredToken": 400,
     "InternalError": 500,
     "InvalidArgument": 400,
     "MethodNotAllowed": 405,
     "NoSuchBucket": 404,
     "NoSuchKey": 404,
     "NoSuchVersion": 404,
+    "NotImplemented": 501,
+    "PreconditionFailed": 412,
     "SlowDown": 503,
 }
 
@@ -75,6 +78,7 @@ class Version:
     crc32: str | None = None
     failure: BaseException | None = None
     wires: list[Wire] = field(default_factory=list)
+    tags: dict[str, str] = field(default_factory=dict)
 
 
 class FakeS3:
@@ -97,15 +101,48 @@ class FakeS3:
 
     def get_object(self, **request: Any) -> dict[str, Any]:
         """GetObject; without VersionId the newest."""
-        self.requests.append(request)
-        if self.before is not None:
-            self.before(request)
-        version = self._find(request["Bucket"], request["Key"], request.get("VersionId"))
-        if version.data is None:
-            raise client_error("MethodNotAllowed")
+        version = self._asked(request)
         wire = Wire(version.data, version.failure)
         version.wires.append(wire)
         return self._answer(version, wire, checksums=request.get("ChecksumMode") == "ENABLED")
+
+    def head_object(self, **request: Any) -> dict[str, Any]:
+        """HeadObject."""
+        return dict(self._asked(request).fields)
+
+    def get_object_tagging(self, **request: Any) -> dict[str, Any]:
+        """GetObjectTagging."""
+        return {"TagSet": [{"Key": key, "Value": value} for key, value in self._asked(request).tags.items()]}
+
+    def put_object_tagging(self, **request: Any) -> dict[str, Any]:
+        """PutObjectTagging: these, and no others."""
+        self._asked(request).tags = {tag["Key"]: tag["Value"] for tag in request["Tagging"]["TagSet"]}
+        return {}
+
+    def delete_object(self, **request: Any) -> dict[str, Any]:
+        """DeleteObject of one version; without VersionId of an object in a bucket without versioning. What is missing is no error."""
+        self._note(request)
+        bucket, key, version_id = request["Bucket"], request["Key"], request.get("VersionId")
+        if version_id is not None:
+            self.versions.pop((bucket, key, version_id), None)
+            return {}
+        if request.get("IfMatch") not in {None, self._find(bucket, key, None).fields["ETag"]}:
+            raise client_error("PreconditionFailed")
+        for name in [name for name in self.versions if name[:2] == (bucket, key)]:
+            del self.versions[name]
+        return {}
+
+    def _note(self, request: dict[str, Any]) -> None:
+        self.requests.append(request)
+        if self.before is not None:
+            self.before(request)
+
+    def _asked(self, request: dict[str, Any]) -> Version:
+        self._note(request)
+        version = self._find(request["Bucket"], request["Key"], request.get("VersionId"))
+        if version.data is None:
+            raise client_error("MethodNotAllowed")
+        return version
 
     def _find(self, bucket: str, key: str, version_id: str | None) -> Version:
         of_key = {name[2]: version for name, version in self.versions.items() if name[:2] == (bucket, key)}

@@ -1,6 +1,7 @@
 """The whole line on real servers: what a sender puts in S3 is in PostgreSQL, exactly once."""
 
 import json
+from dataclasses import replace
 
 import pytest
 from line import Line, Put, encrypt, eventually, gzipped
@@ -129,6 +130,32 @@ def test_an_object_that_is_gone_is_rejected_as_missing(line: Line) -> None:
     line.s3.delete_object(Bucket=line.bucket, Key=put.key, VersionId=put.version_id)
     line.announce(put)
     assert line.fate(put)["error_code"] == "object_missing"
+
+
+@pytest.mark.parametrize("name", ["plain", "two words"])
+@pytest.mark.parametrize("wish", ["tag", "delete"])
+def test_what_is_loaded_is_tagged_or_deleted_before_its_message_goes(line: Line, wish: str, name: str) -> None:
+    table = line.table(ORDERS)
+    line.configure(f'[datasets.{table}]\nafter_load = "{wish}"\n')
+    bad, stays = line.send(table, b"id,item,qty\n1,a,many\n", name=name), line.send("no_such_table", b"id\n1\n")
+    assert line.fate(bad)["status"] == "rejected"
+    key, body = bad.key, line.seal(b"id,item,qty\n1,a,1\n")
+    answer = line.s3.put_object(Bucket=line.bucket, Key=key, Body=body, Tagging="cost=12")
+    put = Put(key, answer["VersionId"], answer["ETag"].strip('"'), len(body))
+    assert line.fate(put)["status"] == "loaded"
+    line.quiet()
+    # The event again: the ledger knows the file, though its object may be gone.
+    line.announce(replace(put, key=put.key.replace(" ", "%20")))
+    line.quiet()
+    assert line.ledger(put)["attempts"] == 1  # type: ignore[index]
+    there = {version["VersionId"] for version in line.s3.list_object_versions(Bucket=line.bucket, Prefix="incoming/")["Versions"]}
+    assert {bad.version_id, stays.version_id} <= there
+    assert (put.version_id in there) is (wish == "tag")
+    if wish == "tag":
+        tags = line.s3.get_object_tagging(Bucket=line.bucket, Key=put.key, VersionId=put.version_id)["TagSet"]
+        assert {tag["Key"]: tag["Value"] for tag in tags} == {"cost": "12", "hikyaku": "loaded"}
+    assert rows(line, table) == [(1, "a", 1)]
+    assert line.dead_letters().keys() == {bad.key.replace(" ", "%20"), stays.key}
 
 
 def native(put: Put, bucket: str, key: str) -> str:

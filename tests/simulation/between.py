@@ -89,7 +89,7 @@ class Between:
 
     def s3(self) -> None:
         """A call of S3."""
-        self._call("S3, get", EndpointConnectionError(endpoint_url="s3"))
+        self._call("S3, call", EndpointConnectionError(endpoint_url="s3"))
         if self._world.s3_away:
             raise EndpointConnectionError(endpoint_url="s3")
 

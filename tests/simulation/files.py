@@ -8,13 +8,18 @@ from typing import Any
 
 from fakes.line import BUCKET, body, eventbridge
 from fakes.s3 import FakeS3, etag
+from shared.contract import AfterLoad
 from shared.datasets import Mode
 from shared.failpoint import Point
 
 DATASETS = {"log": Mode.APPEND, "stock": Mode.UPSERT, "whole": Mode.REPLACE}
 KEYS = ("log/a", "log/b", "log/c", "stock/d", "stock/e", "whole/f", "whole/g", "test/log/h")
+AFTER_LOAD = {"log": AfterLoad.DELETE, "stock": AfterLoad.TAG, "whole": AfterLoad.KEEP}
 CONFIGURATION = "\n".join(
-    ['[defaults]\nsignature = "if_present"', *(f'[datasets.{name}]\nmode = "{mode}"' for name, mode in DATASETS.items())]
+    [
+        '[defaults]\nsignature = "if_present"',
+        *(f'[datasets.{name}]\nmode = "{mode}"\nafter_load = "{AFTER_LOAD[name]}"' for name, mode in DATASETS.items()),
+    ]
 )
 CONTENTS = "ABX"
 """X is the same under every key of a dataset."""

@@ -4,8 +4,10 @@ from collections import Counter
 from collections.abc import Iterator
 
 from decryptor import spool
+from fakes.line import BUCKET
+from shared.contract import AfterLoad
 from shared.datasets import Mode
-from simulation.files import DATASETS, File
+from simulation.files import AFTER_LOAD, DATASETS, File, Kind
 from simulation.queue import DLQ
 from simulation.world import World
 
@@ -29,6 +31,8 @@ def _harms(world: World) -> Iterator[str]:
         yield from _wrong_table(name, mode, world)
     yield from _false_dead_letters(world, ends)
     yield from _left_in_spool(world)
+    for file in world.files:
+        yield from _untidy(file, ends.get(file), world)
 
 
 def _ends(world: World) -> dict[File, str]:
@@ -128,6 +132,18 @@ def _newest_missing(good: list[File], mode: Mode, actual: Counter[tuple[str, str
 
 
 # What is left
+
+
+def _untidy(file: File, end: str | None, world: World) -> Iterator[str]:
+    """Of what was loaded the object is deleted or tagged, as its dataset wants it; of all else it is as it was."""
+    if file.kind is Kind.MISSING:
+        return
+    wish = AFTER_LOAD[file.dataset] if end in COUNTED else AfterLoad.KEEP
+    version = world.s3.versions.get((BUCKET, file.key, file.version))
+    if (version is None) is not (wish is AfterLoad.DELETE):
+        yield f"untidy: {file} is {end}, and its object is {'there' if version else 'gone'}"
+    elif version and bool(version.tags) is not (wish is AfterLoad.TAG):
+        yield f"untidy: {file} is {end}, and its object has the tags {version.tags}"
 
 
 def _false_dead_letters(world: World, ends: dict[File, str]) -> Iterator[str]:

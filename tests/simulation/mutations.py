@@ -116,6 +116,45 @@ def no_heartbeat() -> Iterator[None]:
         yield
 
 
+@contextmanager
+def settle_before_tidy() -> Iterator[None]:
+    """The poller submits what is to be tagged or deleted, and lets the message go."""
+
+    def end(registry: Any, held: Any) -> Any:
+        rejection = next((s for s in held.settled.values() if s.verdict is Verdict.REJECTED), None)
+        return registry._let_go(held, Happening.REJECTED if rejection else Happening.DONE, rejection)
+
+    submit_due = Courier.submit_due
+
+    def hasty(courier: Any) -> None:
+        submit_due(courier)
+        for held in list(courier.in_flight._held.values()):
+            if held.under_way and held.chores:
+                courier._settled(end(courier.in_flight, held))
+
+    with mock.patch.object(Courier, "submit_due", hasty):
+        yield
+
+
+@contextmanager
+def superseded_deleted() -> Iterator[None]:
+    """The loader wants every object tagged or deleted whose file is done."""
+    with mock.patch.object(protocol, "TIDIED", frozenset(FileStatus) - protocol.RETAKEN):
+        yield
+
+
+@contextmanager
+def missing_objects_rejected() -> Iterator[None]:
+    """The loader does not ask the ledger about a file whose object is gone."""
+    load_file = loading.load_file
+
+    def hasty(connection: Any, job: Any, spool_dir: Any) -> Any:
+        return ledger.Outcome.of(job.problem) if job.problem is not None else load_file(connection, job, spool_dir)
+
+    with mock.patch.object(loading, "load_file", hasty):
+        yield
+
+
 MUTATIONS: dict[str, tuple[Mutation, str]] = {
     "settle before commit": (settle_before_commit, "lost"),
     "ledger outside the transaction": (ledger_outside_transaction, "doubled"),
@@ -125,5 +164,8 @@ MUTATIONS: dict[str, tuple[Mutation, str]] = {
     "outage burns receives": (outage_burns_receives, "burnt"),
     "lost chains burn receives": (lost_chains_burn_receives, "burnt"),
     "no heartbeat": (no_heartbeat, "burnt"),
+    "settled before tidied": (settle_before_tidy, "untidy"),
+    "superseded files deleted": (superseded_deleted, "untidy"),
+    "files rejected whose loaded object is gone": (missing_objects_rejected, "false DLQ"),
 }
 """By name: how the product is broken, and what the simulation must say."""

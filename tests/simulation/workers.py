@@ -9,12 +9,13 @@ from kombu.exceptions import OperationalError
 from decryptor.sender import Senders
 from decryptor.signers import AllowedSigners
 from decryptor.tasks import Bench, decrypt_parcel
+from decryptor.tidy import tidy_parcel
 from fakes.broker import Task
 from fakes.postgres import FakeDatabase
 from loader.loading import Loader
 from loader.tasks import load
 from shared import losses
-from shared.contract import QueueName
+from shared.contract import QueueName, TaskName
 from shared.failpoint import FailpointError
 from simulation.process import ChildCrash, Crash, Process
 
@@ -25,19 +26,19 @@ if TYPE_CHECKING:
 class Worker(Process):
     """A decryptor or a loader, with one child."""
 
-    def __init__(self, world: "World", name: str, queue: QueueName) -> None:
+    def __init__(self, world: "World", name: str, *queues: QueueName) -> None:
         super().__init__(world, name)
-        self.queue = str(queue)
+        self._queues = tuple(map(str, queues))
         self._task: tuple[int, Task] | None = None
         self.start()
 
     def steps(self) -> list[str]:
         """What it could do now."""
-        return ["work"] if self.world.redis.waiting(self.queue) and not self.world.workers_away else []
+        return ["work"] if any(map(self.world.redis.waiting, self._queues)) and not self.world.workers_away else []
 
     def take(self, _step: str) -> None:
         """One task, from its queue to its acknowledgement."""
-        if (taken := self.world.redis.take(self.queue)) is None:
+        if (taken := next(filter(None, map(self.world.redis.take, self._queues)), None)) is None:
             return
         tag, task = self._task = taken
         try:
@@ -94,7 +95,9 @@ class Decryptor(Worker):
         )
 
     def run(self, task: Task) -> dict[str, Any]:
-        """Decrypt."""
+        """Decrypt, or tag and delete."""
+        if task.name == TaskName.TIDY:
+            return tidy_parcel(lambda: self.world.s3, task.args[0], task.retries)
         return decrypt_parcel(self._bench, task.args[0], task.retries)
 
     def died(self) -> None:

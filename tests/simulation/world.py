@@ -52,7 +52,7 @@ class World:
         self.redis, self.postgres, self.s3, self.sqs = FakeRedis(self.clock), FakePostgres(), FakeS3(), SimulatedSQS(self)
         self._connect()
         self.pollers = [Poller(self, name) for name in ("poller-1", "poller-2")]
-        self.workers: list[Worker] = [Decryptor(self, f"decryptor-{n}", QueueName.DECRYPT) for n in (1, 2)]
+        self.workers: list[Worker] = [Decryptor(self, f"decryptor-{n}", QueueName.DECRYPT, QueueName.TIDY) for n in (1, 2)]
         self.workers += [LoaderProcess(self, f"loader-{n}", QueueName.LOAD) for n in (1, 2)]
         self.processes: list[Process] = [*self.workers, *self.pollers]
         for each in self.pollers:

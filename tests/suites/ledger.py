@@ -106,6 +106,16 @@ def test_a_settled_file_stays_as_it_is(bench: Bench) -> None:
     assert [row[4] for row in bench.ledger()] == [1]
 
 
+def test_a_loaded_file_whose_object_is_gone_is_known_however_its_key_is_spelled(bench: Bench) -> None:
+    """Its object may have been deleted after the load; LocalStack's events encode keys, and nobody can look which is meant."""
+    assert _of("log/a b")(1, A).bring(bench) == ("done", "loaded", None)
+    for key in ("log/a b", "log/a%20b"):
+        assert replace(_of(key)(1, A), found=ErrorCode.OBJECT_MISSING).bring(bench) == ("done", "loaded", None)
+    assert [row[2:5] for row in bench.ledger()] == [("loaded", None, 1)]
+    other = replace(_of("log/a%20b")(2, A), found=ErrorCode.OBJECT_MISSING)
+    assert other.bring(bench) == ("rejected", "rejected", "object_missing")
+
+
 def test_a_rejected_file_loads_once_the_cause_is_mended(bench: Bench) -> None:
     bad = _of("log/a")(1, BAD)
     assert bad.bring(bench) == ("rejected", "rejected", "csv_malformed")

@@ -12,7 +12,7 @@ from decryptor.app import _senders, build_app
 from decryptor.settings import DecryptorSettings
 from decryptor.sweeper import sweeper
 from fakes.senders import make_key, public
-from shared.contract import DecryptedParcel, FileRef, Parcel, TaskName
+from shared.contract import DecryptedParcel, FileRef, Parcel, QueueName, TaskName
 from shared.errors import ErrorCode
 from shared.spool import partial
 
@@ -33,6 +33,12 @@ def settings(tmp_path: Path) -> DecryptorSettings:
             "datasets": tmp_path / "datasets.toml",
         }
     )
+
+
+def test_both_tasks_are_there_and_both_queues_consumed(settings: DecryptorSettings) -> None:
+    app = build_app(settings)
+    assert {TaskName.DECRYPT, TaskName.TIDY} <= set(app.tasks)
+    assert [queue.name for queue in app.conf.task_queues] == [QueueName.DECRYPT, QueueName.TIDY]
 
 
 def test_the_task_takes_a_parcel_and_gives_one_back(settings: DecryptorSettings) -> None:

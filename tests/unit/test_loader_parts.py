@@ -18,6 +18,7 @@ from loader.source import CHUNK, Source
 from shared import protocol
 from shared.contract import (
     PAYLOAD_VERSION,
+    AfterLoad,
     Decrypted,
     DecryptedParcel,
     FileRef,
@@ -27,6 +28,7 @@ from shared.contract import (
     UnknownPayloadError,
     Verdict,
 )
+from shared.datasets import Dataset
 from shared.errors import ErrorCode, Rejected, Retryable
 from shared.protocol import FileStatus
 
@@ -166,6 +168,15 @@ def test_a_settlement_tells_whether_the_file_was_decrypted_for_it(status: FileSt
     made = Outcome(status).settlement(item)
     assert (made.status, made.verdict, made.decrypted) == (status, protocol.verdict(status), decrypted)
     assert (made.message_id, made.file_id) == (item.file.message_id, item.file.file_id)
+
+
+@pytest.mark.parametrize("wish", AfterLoad)
+@pytest.mark.parametrize("status", FileStatus)
+def test_only_what_was_loaded_is_to_be_tagged_or_deleted(status: FileStatus, wish: AfterLoad) -> None:
+    """What is superseded never was: S3 may have the only copy of its rows."""
+    made = Outcome(status).settlement(Decrypted(file=file_ref()), Dataset(name="orders", after_load=wish))
+    assert made.after_load == (wish if status in {"loaded", "duplicate"} and wish != "keep" else None)
+    assert Outcome(status).settlement(Decrypted(file=file_ref()), None).after_load is None
 
 
 @pytest.fixture

@@ -88,7 +88,8 @@ def test_no_service_may_look_around_or_wipe() -> None:
 )
 def test_each_service_consumes_its_own_queue_only(user: str, consumes: set[QueueName], produces: set[QueueName]) -> None:
     rules = _users(TEMPLATE)[user]
-    for queue in QueueName:
+    assert QueueName.TIDY.startswith(QueueName.DECRYPT), "else it needs rules of its own"
+    for queue in set(QueueName) - {QueueName.TIDY}:
         assert (f"%RW~{queue}*" in rules) == (queue in consumes)
         assert (f"%W~{queue}*" in rules) == (queue in produces)
         assert (f"%RW~unacked.{queue}*" in rules) == (queue in consumes)

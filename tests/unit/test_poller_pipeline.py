@@ -13,7 +13,7 @@ from fakes.line import file_ref, held, message, problem
 from poller.in_flight import Held
 from poller.pipeline import BROKER_ERRORS, LONGEST_LABEL, Pipeline, parcels, task_id
 from shared import celery_app
-from shared.contract import Parcel, QueueName, TaskName
+from shared.contract import Chore, Parcel, QueueName, TaskName, TidyParcel
 from shared.protocol import BYTES_PER_SECOND
 from shared.settings import CommonSettings
 
@@ -152,6 +152,33 @@ def test_what_is_to_be_rejected_goes_the_same_way_with_its_problem(app: Celery, 
     assert sent is not None
     [argument] = sent["args"]
     assert Parcel.read(argument) == Parcel(parcel_id=parcel_id, files=each.files, problem=problem())
+
+
+def with_chores(message_id: str, *sizes: int) -> Held:
+    """A message whose files are loaded, and their objects to be deleted."""
+    each = held(message_id, *sizes)
+    each.chores = tuple(Chore(file=file, after_load="delete") for file in each.files)
+    return each
+
+
+def test_objects_are_tidied_in_a_chain_of_their_own(app: Celery, published: Callable[[str], dict[str, Any] | None]) -> None:
+    parcel_id = Pipeline(app, "p1", DEADLINE_S).submit([with_chores("a"), with_chores("b", 20, 30)])
+    assert published("decrypt") is None, "an older decryptor would throw it away unheard"
+    sent = published("decrypt.tidy")
+    assert sent is not None
+    assert (sent["headers"]["task"], sent["headers"]["id"]) == (TaskName.TIDY, task_id(parcel_id, TaskName.TIDY))
+    assert sent["headers"]["expires"], "the poller gives it up; an older decryptor's successor need not work off what is long done"
+    parcel = TidyParcel.read(sent["args"][0])
+    assert [(chore.file.message_id, chore.after_load) for chore in parcel.chores] == [("a", "delete"), ("b", "delete"), ("b", "delete")]
+    [settle] = sent["embed"]["chain"]
+    assert (settle["task"], settle["options"]["queue"]) == (TaskName.SETTLE, "settle.p1")
+    errbacks = [*sent["embed"]["errbacks"], *settle["options"]["link_error"]]
+    assert [(errback["task"], errback["args"]) for errback in errbacks] == [(TaskName.SETTLE_FAILED, [parcel_id])] * 2
+
+
+def test_what_is_loaded_and_what_is_to_be_loaded_share_no_chain() -> None:
+    items = [held("a"), with_chores("b"), held("c"), with_chores("d")]
+    assert [[each.message.message_id for each in group] for group in parcels(items, 10, 100)] == [["a", "c"], ["b", "d"]]
 
 
 def test_what_is_to_be_rejected_travels_alone() -> None:

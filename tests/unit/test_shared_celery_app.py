@@ -78,6 +78,9 @@ def test_a_worker_consumes_its_roles_queue_unless_told(app: Celery) -> None:
     told = celery_app.build(QueueName.SETTLE, SETTINGS, queue="settle.p1")
     assert [queue.name for queue in told.conf.task_queues] == ["settle.p1"]
     assert told.conf.task_default_queue == "settle.p1"
+    both = celery_app.build(QueueName.DECRYPT, SETTINGS, more=[str(QueueName.TIDY)])
+    assert [queue.name for queue in both.conf.task_queues] == ["decrypt", "decrypt.tidy"]
+    assert both.conf.task_default_queue == "decrypt"
 
 
 def test_an_app_does_not_become_everyones(app: Celery) -> None:

@@ -135,8 +135,8 @@ def test_a_problem_is_the_travelling_form_of_an_error(error: type[CourierError],
 
 
 def test_names_are_what_the_other_side_of_an_upgrade_knows() -> None:
-    assert sorted(TaskName) == ["decryptor.decrypt", "loader.load", "poller.settle", "poller.settle_failed"]
-    assert sorted(QueueName) == ["decrypt", "load", "settle"]
+    assert sorted(TaskName) == ["decryptor.decrypt", "decryptor.tidy", "loader.load", "poller.settle", "poller.settle_failed"]
+    assert sorted(QueueName) == ["decrypt", "decrypt.tidy", "load", "settle"]
     assert settle_queue("p1") == "settle.p1"
     assert sorted(Verdict) == ["done", "rejected", "retry"]
 

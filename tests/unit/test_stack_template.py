@@ -9,6 +9,8 @@ import cfnlint.api  # type: ignore[import-untyped]
 import pytest
 import yaml
 
+from decryptor import tidy
+
 TEMPLATE = Path(__file__).resolve().parents[2] / "aws" / "stack.yaml"
 ROLES = ("sender", "poller", "decryptor", "operator")
 
@@ -121,9 +123,44 @@ def test_a_policy_belongs_to_its_own_user_alone(resources: dict[str, Any], role:
 
 def test_no_role_is_allowed_a_wildcard_action(resources: dict[str, Any]) -> None:
     policies = [r for r in resources.values() if r["Type"] == "AWS::IAM::ManagedPolicy"]
-    assert len(policies) == len(ROLES)
+    assert len(policies) == len(ROLES) + len(AFTER_LOAD)
     actions = [action for policy in policies for s in statements(policy) for action in as_list(s["Action"])]
     assert not [action for action in actions if "*" in action]
+
+
+AFTER_LOAD = {
+    "DecryptorTagPolicy": ("s3:PutObjectVersionTagging", "MayTag", "tag"),
+    "DecryptorDeletePolicy": ("s3:DeleteObjectVersion", "MayDelete", "delete"),
+}
+
+
+@pytest.mark.parametrize("policy", AFTER_LOAD)
+def test_the_decryptor_may_tag_or_delete_only_where_after_load_says_so(
+    template: dict[str, Any], resources: dict[str, Any], policy: str
+) -> None:
+    action, condition, value = AFTER_LOAD[policy]
+    assert template["Parameters"]["AfterLoad"]["Default"] == "keep"
+    assert template["Conditions"][condition] == {
+        "Fn::Or": [{"Fn::Equals": [{"Ref": "AfterLoad"}, either]} for either in (value, "tag-or-delete")]
+    }
+    assert resources[policy]["Condition"] == condition
+    assert resources[policy]["Properties"]["Users"] == [{"Ref": "DecryptorUser"}]
+    (statement,) = statements(resources[policy])
+    assert (statement["Effect"], statement["Action"], in_words(statement["Resource"])) == ("Allow", action, "Bucket/incoming/*")
+
+
+def test_nobody_else_may_delete_an_object_or_tag_it(resources: dict[str, Any]) -> None:
+    for role in ROLES:
+        assert not [action for action, _ in grants(resources, role) if action.startswith("s3:Delete") or "PutObjectTag" in action]
+
+
+def test_what_is_tagged_expires_only_when_told(template: dict[str, Any], resources: dict[str, Any]) -> None:
+    *_, rule = resources["Bucket"]["Properties"]["LifecycleConfiguration"]["Rules"]
+    condition, then, otherwise = rule["Fn::If"]
+    assert template["Conditions"][condition] == {"Fn::Not": [{"Fn::Equals": [{"Ref": "LoadedDays"}, "0"]}]}
+    assert (template["Parameters"]["LoadedDays"]["Default"], otherwise) == (0, {"Ref": "AWS::NoValue"})
+    assert then["TagFilters"] == [tidy.TAG]
+    assert (then["Prefix"], then["ExpirationInDays"]) == ("incoming/", {"Ref": "LoadedDays"})
 
 
 def test_the_bucket_is_closed_versioned_encrypted_and_announced(resources: dict[str, Any]) -> None:

@@ -1,5 +1,6 @@
 """The one Celery configuration. Delivery is at least once on purpose: the ledger makes repeats harmless."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from celery import Celery, signals
@@ -31,13 +32,16 @@ REMOTE_COMMANDS = frozenset(
 (shutdown, revoke, add_consumer, time_limit, …) is not there at all. Services are stopped by signals."""
 
 
-def build(role: str, settings: CommonSettings, *, queue: str | None = None, time_limit: int | None = None) -> Celery:
+def build(
+    role: str, settings: CommonSettings, *, queue: str | None = None, more: Sequence[str] = (), time_limit: int | None = None
+) -> Celery:
     """A Celery app for one role.
 
     Args:
         role: a `QueueName` or `FLOWER`: whose `unacked` keys it uses. Each role has its own, so that a Redis ACL can part them.
         settings: for the broker's address and the instance's name.
         queue: what a worker of this app consumes, the role's own queue unless told.
+        more: queues that it consumes besides, by turns.
         time_limit: hard limit of a task in seconds.
     """
     app = Celery(f"hikyaku.{role}", amqp=broker.SteadyAMQP, set_as_current=False)
@@ -47,7 +51,7 @@ def build(role: str, settings: CommonSettings, *, queue: str | None = None, time
         broker_transport_options=_transport(role, settings),
         broker_connection_retry_on_startup=True,
         broker_connection_max_retries=None,
-        task_queues=[Queue(queue or str(role))],
+        task_queues=[Queue(queue or str(role)), *map(Queue, more)],
         task_default_queue=queue or str(role),
         task_serializer="json",
         accept_content=["json"],

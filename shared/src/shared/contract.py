@@ -25,6 +25,7 @@ class TaskName(StrEnum):
 
     DECRYPT = "decryptor.decrypt"
     LOAD = "loader.load"
+    TIDY = "decryptor.tidy"
     SETTLE = "poller.settle"
     SETTLE_FAILED = "poller.settle_failed"
 
@@ -33,6 +34,9 @@ class QueueName(StrEnum):
     """The Redis lists that tasks wait in. `SETTLE` is a prefix: each poller consumes its own, see `settle_queue`."""
 
     DECRYPT = "decrypt"
+    TIDY = "decrypt.tidy"
+    """The decryptor's second: an older one does not consume it. From its first, it would take the task and throw it away unheard
+    (Celery tells no errback of a task that is not registered)."""
     LOAD = "load"
     SETTLE = "settle"
 
@@ -173,6 +177,17 @@ class Verdict(StrEnum):
     """Transient: try again, the message stays."""
 
 
+class AfterLoad(StrEnum):
+    """What happens to the object in S3 once its rows are committed."""
+
+    KEEP = "keep"
+    """Nothing."""
+    TAG = "tag"
+    """This version gets the tag `hikyaku` = `loaded`, by which a lifecycle rule may expire it."""
+    DELETE = "delete"
+    """This version is deleted for good."""
+
+
 class Settlement(Payload):
     """What became of one file, for the poller that holds its message."""
 
@@ -188,6 +203,32 @@ class Settlement(Payload):
     decrypted: bool | None = None
     """Whether it was decrypted for this outcome, so that S3 and the spool were there; the ledger may know a fate without. None: an older
     loader does not say."""
+    after_load: str | None = None
+    """What is to be done with its object before the message goes: an `AfterLoad`, or one that a newer loader knows. None: nothing. An
+    older poller does nothing."""
+
+
+class Chore(Payload):
+    """What is to be done with the object of a file that has its fate."""
+
+    file: FileRef
+    after_load: str
+    """As in `Settlement`."""
+
+
+class TidyParcel(Payload):
+    """Argument of tidy."""
+
+    parcel_id: str
+    chores: tuple[Chore, ...]
+
+
+class Tidied(Payload):
+    """What became of a chore. Without a `problem` it is done, or there is no such version any more."""
+
+    message_id: str
+    file_id: str
+    problem: Problem | None = None
 
 
 class SettledParcel(Payload):
@@ -195,3 +236,5 @@ class SettledParcel(Payload):
 
     parcel_id: str
     settlements: tuple[Settlement, ...]
+    tidied: tuple[Tidied, ...] = ()
+    """What the decryptor's tidy reports."""

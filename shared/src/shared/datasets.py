@@ -17,6 +17,7 @@ from typing import Annotated, Any, Self
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from shared import datasets_rules, keys, toml_place
+from shared.contract import AfterLoad
 from shared.datasets_problems import Problem, did_you_mean, sentence
 from shared.datasets_reader import Reader
 from shared.datasets_rules import Conflict, ConflictsError
@@ -201,6 +202,9 @@ class Options(BaseModel):
     """Bytes of CSV above which a file is refused as `too_large`."""
     max_ratio: int = Field(default=200, ge=2, strict=True)
     """Bytes of CSV per byte of gzip above which a file is taken for a bomb: real CSV has 3 to 20, a bomb 1,029."""
+    after_load: AfterLoad = AfterLoad.KEEP
+    """What happens to the object in S3 once its rows are committed, or were before under another key (`duplicate`). Any other file's
+    object stays. The decryptor must be allowed to: parameter `AfterLoad` of `aws/stack.yaml`."""
     signature: SignaturePolicy = SignaturePolicy.REQUIRED
     """Whether a file needs its sender's signature; the decryptor looks."""
     senders: Senders = ("*",)

@@ -42,6 +42,8 @@ class ErrorCode(StrEnum):
     STORAGE_UNAVAILABLE = "storage_unavailable"
     SPOOL_UNAVAILABLE = "spool_unavailable"
     DATABASE_UNAVAILABLE = "database_unavailable"
+    TIDY_REFUSED = "tidy_refused"
+    """Of an object, not of its file: S3 does not let us tag or delete it."""
     TIMEOUT = "timeout"
     CRASHED = "crashed"
     INTERNAL_ERROR = "internal_error"

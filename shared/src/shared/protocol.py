@@ -90,6 +90,10 @@ def verdict(status: FileStatus) -> Verdict:
     return {FileStatus.REJECTED: Verdict.REJECTED, FileStatus.FAILED: Verdict.RETRY}.get(status, Verdict.DONE)
 
 
+TIDIED = frozenset({FileStatus.LOADED, FileStatus.DUPLICATE})
+"""Whose object a dataset may want tagged or deleted: its content was loaded. A superseded version's was not; S3 may have its only copy."""
+
+
 # Decisions
 
 
@@ -98,6 +102,7 @@ class Happening(StrEnum):
 
     DONE = "every file is loaded, duplicate, superseded or tested"
     REJECTED = "every file has its fate, one of them is rejected"
+    TIDY = "every file has its fate, and S3 is still to tag or delete the object of one"
     NOT_OURS = "it announces nothing of ours"
     NO_EVENT = "it is no event"
     FAILED = "a file failed, and the world may heal"
@@ -144,6 +149,8 @@ DECISIONS: Mapping[Happening, Decision] = MappingProxyType(
     {
         Happening.DONE: _SETTLE,
         Happening.REJECTED: _REJECT,
+        # Given up in the end: no refusal of S3's sends a loaded file to the dead-letter queue.
+        Happening.TIDY: _HOLD,
         Happening.NOT_OURS: _SETTLE,
         Happening.NO_EVENT: _REJECT,
         Happening.FAILED: _HOLD,
@@ -178,6 +185,8 @@ def failure(error_code: str | None, own_failures: int) -> Happening:
     return Happening.OWN_TROUBLE if own_failures >= MOST_OWN_FAILURES else Happening.FAILED
 
 
+TIDY_TRIES = 3
+"""How often the object of a file may refuse to be tagged or deleted, or the chain that should do it be lost, before it is left as it is."""
 MOST_WAITS = 2
 """Chains of a message that passed the deadline in nobody's hands, before SQS is to count an attempt: a file that takes its whole worker
 with it, again and again, looks the same."""

@@ -6,6 +6,7 @@ from rich.table import Table
 
 from loader.check.examine import Report
 from loader.check.plan import Plan
+from shared.contract import AfterLoad
 from shared.datasets_problems import Problem
 
 
@@ -20,9 +21,9 @@ def show(console: Console, report: Report) -> None:
 
 def _plan(console: Console, plan: Plan) -> None:
     key = f" on ({', '.join(plan.key)})" if plan.key else ""
-    console.print(
-        f"[bold]{escape(plan.dataset)}[/bold]: {escape(plan.keys)} → {escape(plan.table)}, {plan.mode}{escape(key)}", soft_wrap=True
-    )
+    then = "" if plan.after_load == AfterLoad.KEEP else f", then {plan.after_load} the object in S3"
+    how = f"{plan.mode}{escape(key)}{then}"
+    console.print(f"[bold]{escape(plan.dataset)}[/bold]: {escape(plan.keys)} → {escape(plan.table)}, {how}", soft_wrap=True)
     if plan.columns:
         columns = Table("column", "type", "comes from")
         for column in plan.columns:

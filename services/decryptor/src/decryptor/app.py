@@ -13,6 +13,7 @@ from decryptor.settings import DecryptorSettings
 from decryptor.signers import AllowedSigners, SignersError
 from decryptor.sweeper import sweeper
 from decryptor.tasks import Bench, decrypt_parcel
+from decryptor.tidy import tidy_parcel
 from shared import celery_app, parcel_task
 from shared.contract import FileRef, Parcel, QueueName, TaskName
 from shared.datasets import DatasetsError, SignaturePolicy
@@ -36,9 +37,11 @@ def build_app(settings: DecryptorSettings) -> Celery:
         senders=senders,
         timeout=settings.decrypt_timeout,
     )
-    app = celery_app.build(QueueName.DECRYPT, settings, time_limit=settings.task_time_limit)
+    app = celery_app.build(QueueName.DECRYPT, settings, more=[str(QueueName.TIDY)], time_limit=settings.task_time_limit)
     app.steps["consumer"].add(sweeper(settings))
     parcel_task.add(app, TaskName.DECRYPT, partial(decrypt_parcel, bench), _files, settings)
+    # However large its files are: their bytes are not touched.
+    parcel_task.add(app, TaskName.TIDY, partial(tidy_parcel, bench.s3), lambda _: (), settings)
     return app
 
 

@@ -44,6 +44,18 @@ class S3(Protocol):
     def get_object(self, **request: Any) -> dict[str, Any]:
         """GetObject, Amazon S3 API Reference."""
 
+    def head_object(self, **request: Any) -> dict[str, Any]:
+        """HeadObject."""
+
+    def delete_object(self, **request: Any) -> dict[str, Any]:
+        """DeleteObject."""
+
+    def get_object_tagging(self, **request: Any) -> dict[str, Any]:
+        """GetObjectTagging."""
+
+    def put_object_tagging(self, **request: Any) -> dict[str, Any]:
+        """PutObjectTagging."""
+
 
 @dataclass(frozen=True, slots=True)
 class Download:
@@ -82,7 +94,7 @@ def fetch(s3: S3, file: FileRef, sleep: Callable[[float], None] = time.sleep) ->
         Retryable: `storage_unavailable`.
     """
     for pause in (*PAUSES_S, None):
-        for key in _spellings(file.key):
+        for key in spellings(file.key):
             response = _get(s3, file, key)
             if response is not None:
                 return _download(_spelled(file, key), response)
@@ -96,7 +108,7 @@ def _spelled(file: FileRef, key: str) -> FileRef:
     return file if key == file.key else file.model_copy(update={"key": key, "announced_key": file.key})
 
 
-def _spellings(key: str) -> tuple[str, ...]:
+def spellings(key: str) -> tuple[str, ...]:
     """The key as given and, should that not exist, percent-decoded: LocalStack's EventBridge events encode keys, AWS's do not.
 
     Asking for one version makes it impossible to get another object by the second spelling.
@@ -109,21 +121,22 @@ def _spellings(key: str) -> tuple[str, ...]:
 def _get(s3: S3, file: FileRef, key: str) -> dict[str, Any] | None:
     version = {"VersionId": file.s3_version_id} if file.s3_version_id else {}
     try:
-        with _transport_errors():
+        with transport_errors():
             return s3.get_object(Bucket=file.bucket, Key=key, ChecksumMode="ENABLED", **version)
     except boto.ClientError as error:
-        if _facts(error) in MISSING:
+        if facts(error) in MISSING:
             return None
         raise _unavailable(error) from error
 
 
-def _facts(error: boto.ClientError) -> tuple[str, int]:
+def facts(error: boto.ClientError) -> tuple[str, int]:
+    """S3's error code and the HTTP status; a HEAD's answer has no body, and its code is the status."""
     response: Any = error.response
     return response.get("Error", {}).get("Code", ""), response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
 
 
 def _unavailable(error: boto.ClientError) -> Retryable:
-    code, status = _facts(error)
+    code, status = facts(error)
     if status != FORBIDDEN:
         return Retryable(ErrorCode.STORAGE_UNAVAILABLE, f"S3 answered {status} {code}")
     return Retryable(
@@ -198,7 +211,7 @@ class Source:
         return self._hash.digest()
 
     def _receive(self) -> bytes:
-        with _transport_errors():
+        with transport_errors():
             chunk = self._body.read(CHUNK)
         self.size += len(chunk)
         self._hash.update(chunk)
@@ -206,7 +219,13 @@ class Source:
 
 
 @contextmanager
-def _transport_errors() -> Iterator[None]:
+def transport_errors() -> Iterator[None]:
+    """Make what is no answer of S3's an expected failure.
+
+    Raises:
+        Retryable: `storage_unavailable`.
+        Rejected: `hash_mismatch`.
+    """
     try:
         yield
     except boto.FlexibleChecksumError as error:

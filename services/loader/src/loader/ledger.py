@@ -4,13 +4,14 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from functools import cached_property
 from typing import Any, Self
+from urllib.parse import unquote
 
 import psycopg
 
 from loader import statements
 from loader.relation import Relation
 from shared import keys, protocol
-from shared.contract import Decrypted, Settlement
+from shared.contract import AfterLoad, Decrypted, Settlement
 from shared.datasets import Dataset, Datasets, Mode, OnDuplicateContent
 from shared.errors import CourierError, ErrorCode, Rejected, Retryable
 from shared.protocol import FILE_MOVES, FileStatus
@@ -44,8 +45,8 @@ class Outcome:
         """What an expected failure makes of the file."""
         return cls(FileStatus.REJECTED if isinstance(error, Rejected) else FileStatus.FAILED, error.error_code, error.message)
 
-    def settlement(self, item: Decrypted) -> Settlement:
-        """The same, for the poller."""
+    def settlement(self, item: Decrypted, dataset: Dataset | None = None) -> Settlement:
+        """The same, for the poller, and what the dataset wants done with the object."""
         return Settlement(
             message_id=item.file.message_id,
             file_id=item.file.file_id,
@@ -54,7 +55,14 @@ class Outcome:
             error_code=self.error_code,
             error=self.error,
             decrypted=item.problem is None,
+            after_load=_wish(self.status, dataset),
         )
+
+
+def _wish(status: FileStatus, dataset: Dataset | None) -> str | None:
+    if dataset is None or dataset.after_load is AfterLoad.KEEP or status not in protocol.TIDIED:
+        return None
+    return dataset.after_load
 
 
 @dataclass(frozen=True)
@@ -121,6 +129,19 @@ def claim(connection: Connection, job: Job) -> Claim | FileStatus:
     if row is None:
         raise Retryable(ErrorCode.DATABASE_UNAVAILABLE, "the file's row in the ledger was deleted while the loader looked at it")
     return FileStatus(row[0])
+
+
+def known_by_its_own_key(connection: Connection, job: Job) -> FileStatus | None:
+    """The final status of a file whose object is gone, so that nobody could find out that its event spells the key in another way.
+
+    LocalStack encodes keys; a version belongs to one object, so no other file can be meant.
+    """
+    key = unquote(job.item.file.key)
+    if job.problem is None or job.problem.error_code != ErrorCode.OBJECT_MISSING or key == job.item.file.key or "\0" in key:
+        return None
+    row = connection.execute(statements.STATUS, {**job.parameters, "key": key}).fetchone()
+    status = FileStatus(row[0]) if row else None
+    return None if status in protocol.RETAKEN else status
 
 
 def note(connection: Connection, job: Job, outcome: Outcome) -> None:

@@ -71,7 +71,7 @@ class Loader:
         spool.published(self._spool_dir, item.file.file_id).unlink(missing_ok=True)
         failpoint(Point.LOADER_SPOOL_REMOVED, item.file.key)
         _log(job, outcome, time.monotonic() - started)
-        return outcome.settlement(item)
+        return outcome.settlement(item, job.dataset)
 
     def _give_up_silent_database(self) -> None:
         """End whatever waits for a database that answers nobody any more: its own limits don't work either, while it is stopped.
@@ -118,6 +118,8 @@ def load_file(connection: Connection, job: Job, spool_dir: Path) -> Outcome:
         psycopg.Error: likewise, from a statement of the ledger or from the commit.
     """
     with connection.transaction():
+        if known := ledger.known_by_its_own_key(connection, job):
+            return Outcome(known)
         claim = ledger.claim(connection, job)
         if isinstance(claim, FileStatus):
             return Outcome(claim)

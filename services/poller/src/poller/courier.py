@@ -18,7 +18,7 @@ from poller.settings import PollerSettings
 from poller.sqs import SQS_ERRORS, IngestQueue, Message
 from poller.stalls import PROBLEM, Hands, Stalls
 from shared import protocol
-from shared.contract import FileRef, SettledParcel, Settlement, Verdict, settle_queue
+from shared.contract import FileRef, SettledParcel, Settlement, Tidied, Verdict, settle_queue
 from shared.errors import ErrorCode
 from shared.failpoint import Point, failpoint
 from shared.logging import get_logger
@@ -114,7 +114,7 @@ class Courier:
         began = self.outages.began(*protocol.PROBED)
         if began is None or self.outages.away(Dependency.BROKER, Dependency.WORKERS):
             return False
-        return self.in_flight.all_probed(since=max(began, self._witness_at))
+        return self.in_flight.all_probed(since=max(began, self._witness_at), chores=self.outages.away(Dependency.STORAGE))
 
     def _accept(self, message: Message) -> None:
         log = get_logger().bind(action="receive", message_id=message.message_id, attempt=message.receive_count)
@@ -151,16 +151,19 @@ class Courier:
             return []
         if not self.outages.away(Dependency.BROKER, *protocol.PROBED):
             return self.in_flight.take_due()
+        # Tagging and deleting take S3 alone, and tell of nothing else.
+        chores = self.outages.away(Dependency.BROKER, Dependency.STORAGE)
+        due = [] if chores else self.in_flight.take_due(chores_only=True)
         if not self.outages.probe_due():
-            return []
-        probe = self.in_flight.take_probe()
+            return due
+        probe = self.in_flight.take_probe(chores=chores)
         # With nothing to ask by, whether it answers has to do.
         self._refused &= bool(probe)
-        return probe
+        return [*due, *probe]
 
     def _submit(self, group: list[Held]) -> bool:
         self.metrics.submitted(group)
-        log = get_logger().bind(action="submit", files=[file.file_id for held in group for file in held.unsettled])
+        log = get_logger().bind(action="submit", files=[file.file_id for held in group for file in held.travelling])
         try:
             log.info("submitted", parcel=self._pipeline.submit(group))
         except BROKER_ERRORS as error:
@@ -189,10 +192,19 @@ class Courier:
                 error_code=settlement.error_code,
             )
             self.metrics.settled(settlement)
-            if finished := self.in_flight.settle(settlement):
-                failpoint(Point.POLLER_SETTLED, finished.key)
-                self._conclude(finished)
+            self._settled(self.in_flight.settle(settlement))
+            if settlement.after_load:
+                self.wake.set()
             self._learn(settlement)
+        # What is done first: a failure may give up all that is left.
+        for tidied in sorted(parcel.tidied, key=lambda tidied: tidied.problem is not None):
+            self._settled(self.in_flight.tidied(parcel.parcel_id, tidied))
+            self._learn_of_storage(tidied)
+
+    def _settled(self, finished: Finished | None) -> None:
+        if finished:
+            failpoint(Point.POLLER_SETTLED, finished.key)
+            self._conclude(finished)
 
     def _learn(self, settlement: Settlement) -> None:
         """What a file's fate tells of the world."""
@@ -200,6 +212,12 @@ class Courier:
         spoken_of = protocol.SPEAKS_OF.get(settlement.error_code or "")
         if settlement.verdict is Verdict.RETRY and spoken_of:
             self.outages.failed(spoken_of, settlement.error or "")
+
+    def _learn_of_storage(self, tidied: Tidied) -> None:
+        """What an object that was to be tagged or deleted tells of S3. A refusal tells nothing."""
+        self._worked(Dependency.WORKERS, *([] if tidied.problem else [Dependency.STORAGE]))
+        if tidied.problem and (spoken_of := protocol.SPEAKS_OF.get(tidied.problem.error_code)):
+            self.outages.failed(spoken_of, tidied.problem.message)
 
     def _worked(self, *which: Dependency) -> None:
         back = self.outages.worked(*which)
@@ -213,6 +231,7 @@ class Courier:
 
     def settle_failed(self, parcel_id: str) -> None:
         """A task failed in a way that nobody foresaw: give the messages back to SQS, which counts the attempt."""
+        self._conclude(*self.in_flight.tidy_parcel_failed(parcel_id))
         dropped = self.in_flight.drop_parcel(parcel_id)
         if not dropped:
             # Of an older chain, or of one whose silence is judged.
@@ -225,6 +244,10 @@ class Courier:
         """Note what SQS is to be told of messages that are held no longer."""
         for each in finished:
             self.metrics.let_go(each.message.message_id, DECISIONS[each.happening].telling)
+            for key, given_up in each.tidied:
+                self.metrics.tidied(given_up)
+                if given_up:
+                    get_logger().warning("left_in_s3", action="tidy", message_id=each.message.message_id, key=key, error_code=given_up)
             self._outbox.put(each)
         self.wake.set()
         self.room.set()
@@ -300,6 +323,7 @@ class Courier:
         if answered:
             # First: when they are just back, every deadline starts again.
             self._worked(Dependency.WORKERS)
+            self._conclude(*self.in_flight.tidy_overdue())
             self._reject_overdue()
             self._resubmit_waiting()
             self._expire(self.in_flight.drop_overdue(Happening.SILENT))

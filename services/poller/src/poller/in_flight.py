@@ -7,9 +7,10 @@ import threading
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
+from poller import tidying
 from poller.sqs import Message
 from shared import protocol
-from shared.contract import FileRef, Problem, Settlement, Verdict
+from shared.contract import Chore, FileRef, Problem, Settlement, Tidied, Verdict
 from shared.protocol import DECISIONS, NEVER, Happening, MessageState
 
 
@@ -42,6 +43,12 @@ class Held:
     """Chains that passed the deadline in nobody's hands."""
     probed_at: float = NEVER
     settled: dict[str, Settlement] = field(default_factory=dict)
+    chores: tuple[Chore, ...] = ()
+    """Of its newest chain; none: that one decrypts and loads."""
+    refusals: dict[str, int] = field(default_factory=dict)
+    """How often a file's object was not tagged or deleted, which was not the world's fault."""
+    tidied: dict[str, str] = field(default_factory=dict)
+    """Files for whose object there is no more to do, each with why it was given up; empty: done."""
 
     @property
     def key(self) -> str:
@@ -50,13 +57,26 @@ class Held:
 
     @property
     def size(self) -> int:
-        """Ciphertext bytes of its files."""
-        return sum(file.size for file in self.files)
+        """Ciphertext bytes of its files; none any more once they are only to be tagged or deleted."""
+        return 0 if self.untidied else sum(file.size for file in self.files)
 
     @property
     def unsettled(self) -> tuple[FileRef, ...]:
         """Files that still have no final fate."""
         return tuple(file for file in self.files if file.file_id not in self.settled)
+
+    @property
+    def untidied(self) -> tuple[Chore, ...]:
+        """What S3 is still to be told, once every file has its fate."""
+        if not self.settled or self.unsettled:
+            return ()
+        open_ = [file for file in self.files if file.file_id not in self.tidied]
+        return tuple(Chore(file=file, after_load=wish) for file in open_ if (wish := self.settled[file.file_id].after_load))
+
+    @property
+    def travelling(self) -> tuple[FileRef, ...]:
+        """Files that its next chain, or its newest, is about."""
+        return tuple(chore.file for chore in self.chores) or self.unsettled
 
     @property
     def under_way(self) -> bool:
@@ -86,6 +106,8 @@ class Finished:
     rejection: Settlement | None = None
     key: str = field(default="", compare=False)
     """Of its first file; empty if it announces none."""
+    tidied: tuple[tuple[str, str], ...] = ()
+    """Keys of files whose object was to be tagged or deleted, each with the error code for which it was given up; empty: done."""
 
 
 class InFlight:
@@ -113,28 +135,37 @@ class InFlight:
 
     # Submitting
 
-    def take_due(self) -> list[Held]:
-        """Messages whose files should enter the pipeline now, as many as the bytes under way allow; their deadlines start."""
-        with self._lock:
-            now = self._clock()
-            waiting = sorted((h for h in self._held.values() if not h.under_way and h.submit_at <= now), key=lambda h: h.received)
-            return self._start(waiting)
+    def take_due(self, *, chores_only: bool = False) -> list[Held]:
+        """Messages whose files should enter the pipeline now, as many as the bytes under way allow; their deadlines start.
 
-    def take_probe(self) -> list[Held]:
-        """The one message that should try whether a dependency is back: they take turns, so that a sick one can't hide the recovery."""
+        Args:
+            chores_only: only those whose files are to be tagged or deleted.
+        """
         with self._lock:
             now = self._clock()
-            waiting = [h for h in self._held.values() if not h.under_way and not h.is_patient(now)]
-            probe = self._start(sorted(waiting, key=lambda h: (h.probed_at, h.size)), most=1)
+            due = (h for h in self._held.values() if not h.under_way and h.submit_at <= now and (h.untidied or not chores_only))
+            return self._start(sorted(due, key=lambda h: h.received))
+
+    def take_probe(self, *, chores: bool = True) -> list[Held]:
+        """The one message that should try whether a dependency is back: they take turns, so that a sick one can't hide the recovery.
+
+        Args:
+            chores: whether it would show with a file that is only to be tagged or deleted.
+        """
+        with self._lock:
+            now = self._clock()
+            waiting = [h for h in self._held.values() if not h.under_way and not h.is_patient(now) and (chores or not h.untidied)]
+            probe = self._start(sorted(waiting, key=lambda h: (h.probed_at, bool(h.untidied), h.size)), most=1)
             for held in probe:
                 held.probed_at = now
             return probe
 
-    def all_probed(self, since: float) -> bool:
-        """Whether every message had its turn after `since`, and none of them is under way."""
+    def all_probed(self, since: float, *, chores: bool = True) -> bool:
+        """Whether every message had its turn after `since`, and none of them is under way. `chores` as in `take_probe`."""
         with self._lock:
             now = self._clock()
-            return all(not h.under_way and (h.probed_at > since or h.is_patient(now)) for h in self._held.values())
+            asked = (h for h in self._held.values() if chores or not h.untidied)
+            return all(not h.under_way and (h.probed_at > since or h.is_patient(now)) for h in asked)
 
     def _start(self, waiting: Iterable[Held], most: int | None = None) -> list[Held]:
         """Start these, in order. A file that is under way for another message waits: they would take the spool's file from one another."""
@@ -150,6 +181,7 @@ class InFlight:
             busy |= files
             under_way += held.size
             held.move(MessageState.IN_FLIGHT)
+            held.chores = held.untidied
             held.deadline = held.expires = self._deadline(held)
             held.went_before = self._went_through
             started.append(held)
@@ -201,18 +233,64 @@ class InFlight:
             held = self._held.get(settlement.message_id)
             if held is None:
                 return None
+            was_tidying = bool(held.untidied)
             if settlement.verdict is Verdict.RETRY:
-                return self._failed(held, settlement)
+                # Of an older chain, when all have their fate.
+                return None if was_tidying else self._failed(held, settlement)
             held.settled[settlement.file_id] = settlement
             if held.unsettled:
                 return None
-            rejection = next((s for s in held.settled.values() if s.verdict is Verdict.REJECTED), None)
-            return self._let_go(held, Happening.REJECTED if rejection else Happening.DONE, rejection)
+            if held.untidied and not was_tidying:
+                tidying.begin(held)
+            return self._end_if_tidy(held)
 
-    def _failed(self, held: Held, settlement: Settlement) -> Finished | None:
+    def tidied(self, parcel_id: str, tidied: Tidied) -> Finished | None:
+        """Note what became of a file's object. Returns its message if that lets it go; None for a message not held."""
+        with self._lock:
+            held = self._held.get(tidied.message_id)
+            if held is None or not held.untidied:
+                return None
+            if tidied.problem is None:
+                held.tidied[tidied.file_id] = ""
+            elif held.parcel_id == parcel_id:
+                self._not_tidied(held, tidied.file_id, tidied.problem)
+            return self._end_if_tidy(held)
+
+    def tidy_overdue(self) -> list[Finished]:
+        """Messages whose objects nobody tagged or deleted within the deadline are due at once, a few times. Returns those given up."""
+        now = self._clock()
+        return self._chores_lost(lambda held: held.is_overdue(now), tidying.LATE)
+
+    def tidy_parcel_failed(self, parcel_id: str) -> list[Finished]:
+        """The chain that should tag or delete failed in a way that nobody foresaw. Returns the messages that are given up for it."""
+        now = self._clock()
+        return self._chores_lost(lambda held: held.parcel_id == parcel_id and not held.is_overdue(now), tidying.BROKEN)
+
+    def _chores_lost(self, lost: Callable[[Held], bool], problem: Problem) -> list[Finished]:
+        with self._lock:
+            for held in (concerned := [h for h in self._held.values() if h.untidied and h.under_way and lost(h)]):
+                for chore in held.untidied:
+                    self._not_tidied(held, chore.file.file_id, problem)
+            return [finished for held in concerned if (finished := self._end_if_tidy(held))]
+
+    def _not_tidied(self, held: Held, file_id: str, problem: Problem) -> None:
+        if problem.error_code in protocol.SPEAKS_OF:
+            self._count_failure(held)
+        tidying.failed(held, file_id, problem, self._clock())
+
+    def _end_if_tidy(self, held: Held) -> Finished | None:
+        if held.untidied:
+            return None
+        rejection = next((s for s in held.settled.values() if s.verdict is Verdict.REJECTED), None)
+        return self._let_go(held, Happening.REJECTED if rejection else Happening.DONE, rejection)
+
+    def _count_failure(self, held: Held) -> None:
         if held.failed_after != self._went_through:
             held.own_failures += 1
         held.failed_after = self._went_through
+
+    def _failed(self, held: Held, settlement: Settlement) -> Finished | None:
+        self._count_failure(held)
         happening = protocol.failure(settlement.error_code, held.own_failures)
         if DECISIONS[happening].state is not MessageState.RECEIVED:
             return self._let_go(held, happening)
@@ -226,7 +304,7 @@ class InFlight:
     def _let_go(self, held: Held, happening: Happening, rejection: Settlement | None = None) -> Finished:
         del self._held[held.message.message_id]
         held.move(DECISIONS[happening].state)
-        return Finished(held.message, happening, rejection, held.key)
+        return Finished(held.message, happening, rejection, held.key, tidying.results(held))
 
     def drop_receipts(self, receipts: Iterable[tuple[str, str]]) -> None:
         """Stop holding messages that are still held by just these receipt handles: a newer one is good."""
@@ -241,7 +319,9 @@ class InFlight:
         Not past its deadline: then a worker has killed it for its silence, which is judged as such.
         """
         now = self._clock()
-        return self._drop(lambda held: held.parcel_id == parcel_id and not held.is_overdue(now), Happening.CHAIN_FAILED)
+        return self._drop(
+            lambda held: held.parcel_id == parcel_id and not held.is_overdue(now) and not held.untidied, Happening.CHAIN_FAILED
+        )
 
     def drop_all(self) -> list[Finished]:
         """Let go of everything: the poller stops."""
@@ -261,7 +341,8 @@ class InFlight:
         """Parcel ids of the chains that take long, each with whether it is overdue."""
         with self._lock:
             now, rest = self._clock(), 1 - protocol.LOOK_AFTER
-            slow = [h for h in self._held.values() if h.under_way and h.parcel_id and h.deadline - now <= rest * self._allowance(h)]
+            loads = (h for h in self._held.values() if h.under_way and h.parcel_id and not h.untidied)
+            slow = [h for h in loads if h.deadline - now <= rest * self._allowance(h)]
             return {held.parcel_id: held.is_overdue(now) for held in slow}
 
     def reject_overdue(self, problem: Problem, is_hopeless: Callable[[Held, float, int], bool]) -> list[Held]:

@@ -79,6 +79,12 @@ class Metrics:
         self._failures = Counter(
             "hikyaku_file_failures", "Tries of files that failed and are repeated.", ["error_code"], registry=self.registry
         )
+        self._tidied = Counter(
+            "hikyaku_objects_tidied",
+            "Objects that were to be tagged or deleted in S3, by why that was given up.",
+            ["error_code"],
+            registry=self.registry,
+        )
         self._duration = Histogram(
             "hikyaku_event_to_settled_seconds",
             "From the event's time to the file's final fate, by this host's clock.",
@@ -91,6 +97,8 @@ class Metrics:
         for status in FileStatus:
             if protocol.verdict(status) is Verdict.DONE:
                 self._settled.labels(status, "")
+        for code in ("", ErrorCode.TIDY_REFUSED):
+            self._tidied.labels(code)
         self.registry.register(_Snapshot(self.load, outages))
         ProcessCollector(registry=self.registry)
 
@@ -123,6 +131,10 @@ class Metrics:
         if noted and file:
             self._settled.labels(_known(settlement.status, FileStatus), code).inc()
             self._duration.observe(max(_seconds_before_receive(file) + now - noted.since, 0.0))
+
+    def tidied(self, given_up: str) -> None:
+        """An object was tagged or deleted, or given up with this error code."""
+        self._tidied.labels(_known(given_up, ErrorCode) if given_up else "").inc()
 
     def let_go(self, message_id: str, telling: Telling) -> None:
         """A message is held no longer."""

@@ -1,4 +1,4 @@
-"""Submits parcels to the line: chain(decrypt → load → settle), with an errback on every signature."""
+"""Submits parcels to the line: chain(decrypt → load → settle) or chain(tidy → settle), with an errback on every signature."""
 
 from collections.abc import Iterable, Iterator
 from uuid import uuid4
@@ -9,7 +9,7 @@ from kombu.exceptions import OperationalError
 
 from poller.in_flight import Held
 from shared import protocol
-from shared.contract import FileRef, Parcel, QueueName, TaskName, settle_queue
+from shared.contract import FileRef, Parcel, QueueName, TaskName, TidyParcel, settle_queue
 
 BROKER_ERRORS = (OperationalError, ConnectionError, TimeoutError)
 """What submitting raises while Redis is away."""
@@ -17,11 +17,17 @@ LONGEST_LABEL = 200
 
 
 def parcels(held: Iterable[Held], max_files: int, max_bytes: int) -> Iterator[list[Held]]:
-    """Group messages so that small files share a chain.
+    """Group messages so that small files share a chain, and those whose objects are to be tagged or deleted another.
 
     A message that SQS hands out again, or that is tried again, travels alone: should its file crash the workers, it burns
     nobody else's attempts.
     """
+    held = list(held)
+    for alike in ([h for h in held if not h.chores], [h for h in held if h.chores]):
+        yield from _grouped(alike, max_files, max_bytes)
+
+
+def _grouped(held: Iterable[Held], max_files: int, max_bytes: int) -> Iterator[list[Held]]:
     group: list[Held] = []
     for each in held:
         alone = each.message.receive_count > 1 or each.retries > 0 or each.size > max_bytes or each.problem is not None
@@ -53,11 +59,13 @@ class Pipeline:
         self._task_deadline = task_deadline
 
     def submit(self, group: list[Held]) -> str:
-        """Put one parcel on its way; returns its id.
+        """Put one parcel on its way; returns its id. The messages are all to be loaded, or all have chores.
 
         Raises:
             BROKER_ERRORS: Redis is away. The parcel may or may not have been queued; submitting it again is harmless.
         """
+        if group[0].chores:
+            return self._submit_chores(group)
         files = tuple(file for held in group for file in held.unsettled)
         if not files:
             # All were settled between being due and now, by an earlier chain that was thought lost.
@@ -70,6 +78,18 @@ class Pipeline:
         links = (
             self._signature(TaskName.DECRYPT, str(QueueName.DECRYPT), label, parcel.parcel_id, parcel.dump(), expires=expires),
             self._signature(TaskName.LOAD, str(QueueName.LOAD), label, parcel.parcel_id),
+            self._signature(TaskName.SETTLE, self._settle_queue, label, parcel.parcel_id),
+        )
+        chain(*links, app=self._app).apply_async()
+        return parcel.parcel_id
+
+    def _submit_chores(self, group: list[Held]) -> str:
+        parcel = TidyParcel(parcel_id=uuid4().hex[:12], chores=tuple(chore for held in group for chore in held.chores))
+        for held in group:
+            held.parcel_id = parcel.parcel_id
+        label = _label(tuple(chore.file for chore in parcel.chores))
+        links = (
+            self._signature(TaskName.TIDY, str(QueueName.TIDY), label, parcel.parcel_id, parcel.dump(), expires=self._task_deadline),
             self._signature(TaskName.SETTLE, self._settle_queue, label, parcel.parcel_id),
         )
         chain(*links, app=self._app).apply_async()

@@ -10,6 +10,7 @@ from loader.check import options, table
 from loader.check.facts import Facts, look
 from loader.layout import lay_out
 from loader.relation import Column, Relation, key_of, look_up
+from shared.contract import AfterLoad
 from shared.datasets import Dataset, Datasets, Header, Mode, OnMissingColumn
 from shared.datasets_problems import Problem
 from shared.errors import ErrorCode, Rejected
@@ -34,6 +35,8 @@ class Plan:
     """Which object keys belong to it."""
     table: str
     mode: str
+    after_load: str = AfterLoad.KEEP
+    """What happens to the object."""
     key: tuple[str, ...] = ()
     columns: tuple[PlannedColumn, ...] = ()
     problems: list[Problem] = field(default_factory=list)
@@ -51,7 +54,8 @@ def plan(connection: psycopg.Connection[Any], datasets: Datasets, dataset: Datas
         dataset: one of its datasets, or one by convention.
         role: the loader's, in PostgreSQL.
     """
-    made = Plan(dataset.name, dataset.match or f"incoming/{dataset.name}/*", ".".join(dataset.target), dataset.mode)
+    keys = dataset.match or f"incoming/{dataset.name}/*"
+    made = Plan(dataset.name, keys, ".".join(dataset.target), dataset.mode, dataset.after_load)
 
     def tell(into: list[Problem]) -> Callable[[str, str], None]:
         return lambda option, what: into.append(datasets.problem(dataset.name, option, what))

@@ -102,7 +102,7 @@ def settlement(file: FileRef, verdict: Verdict = Verdict.DONE, after_load: str |
 
 def settled(files: tuple[FileRef, ...], verdict: Verdict = Verdict.DONE, after_load: str | None = None) -> SettledParcel:
     """What the loader would report of these files."""
-    return SettledParcel(parcel_id="p", settlements=tuple(settlement(file, verdict, after_load) for file in files))
+    return SettledParcel(parcel_id="", settlements=tuple(settlement(file, verdict, after_load) for file in files))
 
 
 def tidied(parcel_id: str, files: tuple[FileRef, ...], problem: Problem | None = None) -> SettledParcel:

@@ -283,7 +283,7 @@ def test_an_internal_error_costs_an_attempt_and_ends_in_the_dead_letter_queue(wo
         world.courier.receive()
         [files], world.pipeline.parcels = world.pipeline.parcels, []
         failed = settled(files, Verdict.RETRY).settlements[0].model_copy(update={"error_code": "internal_error"})
-        world.courier.settle(SettledParcel(parcel_id="p", settlements=(failed,)))
+        world.courier.settle(SettledParcel(parcel_id="", settlements=(failed,)))
         assert len(world.courier.in_flight) == 0
         world.courier.keep()
         world.clock.advance(LONGEST_BACK_S)
@@ -556,7 +556,7 @@ def _outage(world: World, code: ErrorCode, seconds: int, sick: frozenset[str] | 
         for file in (file for files in parcels for file in files):
             submitted += 1
             well = sick is not None and file.message_id not in sick
-            world.courier.settle(SettledParcel(parcel_id="p", settlements=(_fate(file, None if well else code),)))
+            world.courier.settle(SettledParcel(parcel_id="", settlements=(_fate(file, None if well else code),)))
         world.clock.advance(1)
         world.courier.receive()
         world.courier.keep()
@@ -590,10 +590,10 @@ def test_a_file_that_the_ledger_knew_does_not_end_an_outage_of_what_it_did_not_n
     world.courier.receive()
     known, *others = world.pipeline.files
     for file in others:
-        world.courier.settle(SettledParcel(parcel_id="p", settlements=(_fate(file, CODES[dependency]),)))
+        world.courier.settle(SettledParcel(parcel_id="", settlements=(_fate(file, CODES[dependency]),)))
     assert world.courier.is_paused
     done = settled((known,)).settlements[0].model_copy(update={"decrypted": decrypted})
-    world.courier.settle(SettledParcel(parcel_id="p", settlements=(done,)))
+    world.courier.settle(SettledParcel(parcel_id="", settlements=(done,)))
     assert world.courier.is_paused is not over
 
 
@@ -613,7 +613,7 @@ def test_a_failure_that_speaks_of_no_dependency_stops_nobody(world: World) -> No
     world.send_files(8)
     world.courier.receive()
     for file in world.pipeline.files:
-        world.courier.settle(SettledParcel(parcel_id="p", settlements=(_fate(file, ErrorCode.TIMEOUT),)))
+        world.courier.settle(SettledParcel(parcel_id="", settlements=(_fate(file, ErrorCode.TIMEOUT),)))
     assert not world.courier.is_paused
 
 
@@ -646,7 +646,7 @@ def test_a_rejection_does_not_prove_that_s3_is_there(world: World) -> None:
     world.courier.receive()
     first, second, third = world.pipeline.files
     for file in (first, second):
-        world.courier.settle(SettledParcel(parcel_id="p", settlements=(_fate(file, ErrorCode.STORAGE_UNAVAILABLE),)))
+        world.courier.settle(SettledParcel(parcel_id="", settlements=(_fate(file, ErrorCode.STORAGE_UNAVAILABLE),)))
     world.settle(third, verdict=Verdict.REJECTED)
     assert world.courier.is_paused
 

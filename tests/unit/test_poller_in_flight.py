@@ -7,6 +7,7 @@ from fakes.line import file_ref, message, problem, settlement
 from poller.in_flight import Finished, Held, InFlight
 from shared import protocol
 from shared.contract import FileRef, Verdict
+from shared.errors import ErrorCode
 from shared.protocol import LONGEST_HOLD_S, LONGEST_RETRY_S, Happening
 
 DEADLINE = 600.0
@@ -275,6 +276,17 @@ def test_a_file_of_two_messages_is_under_way_once(in_flight: InFlight, clock: Cl
     assert in_flight.take_probe() == []
     in_flight.settle(settlement(file))
     assert due(in_flight) == ["again"]
+
+
+@pytest.mark.parametrize("code", [ErrorCode.CRASHED, ErrorCode.DATABASE_UNAVAILABLE])
+def test_what_an_older_chain_says_of_its_failure_is_of_no_account(in_flight: InFlight, clock: Clock, code: ErrorCode) -> None:
+    file = hold(in_flight, "a")
+    [held] = in_flight.take_due()
+    held.parcel_id = "newer"
+    failed = settlement(file, Verdict.RETRY).model_copy(update={"error_code": code})
+    assert in_flight.settle(failed, "older") is None
+    assert held.under_way
+    assert in_flight.settle(settlement(file), "older") is not None, "what it has done counts"
 
 
 def test_a_settlement_for_a_message_not_held_is_harmless(in_flight: InFlight) -> None:

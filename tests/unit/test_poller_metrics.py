@@ -65,7 +65,7 @@ class Station:
         return self.pipeline.files[before:]
 
     def settle(self, file: FileRef, verdict: Verdict = Verdict.DONE, **said: Any) -> None:
-        self.courier.settle(SettledParcel(parcel_id="p", settlements=(settlement(file, verdict).model_copy(update=said),)))
+        self.courier.settle(SettledParcel(parcel_id="", settlements=(settlement(file, verdict).model_copy(update=said),)))
 
     def scrape(self) -> dict[str, float]:
         url = f"http://127.0.0.1:{self.settings.metrics_port}/metrics"

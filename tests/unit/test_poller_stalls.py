@@ -130,7 +130,7 @@ def letter(world: World) -> tuple[str, str]:
 def answer(world: World, verdict: Verdict, code: ErrorCode | None = None) -> None:
     """What the loader says of the sick file."""
     said = settlement(world.tries[-1], verdict).model_copy(update={"error_code": code})
-    world.courier.settle(SettledParcel(parcel_id="p", settlements=(said,)))
+    world.courier.settle(SettledParcel(parcel_id="", settlements=(said,)))
     world.courier.keep()
 
 

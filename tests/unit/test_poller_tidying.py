@@ -62,7 +62,7 @@ class World:
     def fail(self, file: FileRef, code: ErrorCode = ErrorCode.DATABASE_UNAVAILABLE) -> None:
         """The loader reports a failure."""
         told = settlement(file, Verdict.RETRY).model_copy(update={"error_code": code})
-        self.courier.settle(SettledParcel(parcel_id="p", settlements=(told,)))
+        self.courier.settle(SettledParcel(parcel_id="", settlements=(told,)))
         self.courier.keep()
 
     def tidy(self, problem: Problem | None = None) -> None:

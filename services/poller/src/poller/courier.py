@@ -192,7 +192,7 @@ class Courier:
                 error_code=settlement.error_code,
             )
             self.metrics.settled(settlement)
-            self._settled(self.in_flight.settle(settlement))
+            self._settled(self.in_flight.settle(settlement, parcel.parcel_id))
             if settlement.after_load:
                 self.wake.set()
             self._learn(settlement)

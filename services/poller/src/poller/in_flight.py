@@ -226,8 +226,13 @@ class InFlight:
 
     # Settling
 
-    def settle(self, settlement: Settlement) -> Finished | None:
-        """Note a file's fate. Returns its message if that lets it go; None for a message not held."""
+    def settle(self, settlement: Settlement, parcel_id: str = "") -> Finished | None:
+        """Note a file's fate. Returns its message if that lets it go; None for a message not held.
+
+        Args:
+            settlement: what became of it.
+            parcel_id: of the chain that says so; the newest unless told. What an older one says of its failure is of no account.
+        """
         with self._lock:
             self._went_through += settlement.verdict is Verdict.DONE
             held = self._held.get(settlement.message_id)
@@ -235,8 +240,8 @@ class InFlight:
                 return None
             was_tidying = bool(held.untidied)
             if settlement.verdict is Verdict.RETRY:
-                # Of an older chain, when all have their fate.
-                return None if was_tidying else self._failed(held, settlement)
+                is_older = was_tidying or (parcel_id and parcel_id != held.parcel_id)
+                return None if is_older else self._failed(held, settlement)
             held.settled[settlement.file_id] = settlement
             if held.unsettled:
                 return None

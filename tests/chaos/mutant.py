@@ -33,12 +33,12 @@ def ledger_outside_transaction() -> None:
     """The loader commits the rows first, and then, in a transaction of its own, the ledger's row."""
     from loader import ledger, loading  # noqa: PLC0415 - the other services lack it
 
-    def load_file(connection: Any, job: Any, spool_dir: Any) -> Any:
+    def load_file(connection: Any, job: Any, spool_dir: Any, shelf: Any) -> Any:
         with connection.transaction():
             claim = ledger.claim(connection, job)
             if isinstance(claim, FileStatus):
                 return ledger.Outcome(claim)
-            outcome = loading._carry(connection, job, claim, spool_dir)
+            outcome = loading._carry(connection, job, claim, spool_dir, shelf)
         time.sleep(GAP_S)
         with connection.transaction():
             ledger.finish(connection, job, outcome)

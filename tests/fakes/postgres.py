@@ -230,6 +230,10 @@ class FakeDatabase:
             self._connection.close()
             self._connection = None
 
+    def another(self) -> FakeConnection:
+        """One more."""
+        return FakeConnection(self._server)
+
     def is_silent(self) -> bool:
         """It always says something."""
         return False

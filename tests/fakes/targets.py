@@ -13,9 +13,9 @@ from unittest import mock
 import psycopg
 
 from fakes.postgres import FakeConnection, Table, TableRow
-from loader import loading, relation, sqlstate, staging, upsert
+from loader import merging, relation, sqlstate, staging, upsert
 from loader.layout import Layout
-from loader.reading import Reading
+from loader.reading import Readings
 from loader.relation import Relation
 from loader.staging import Staged
 from loader.upsert import Merged
@@ -32,8 +32,9 @@ def look_up(connection: Any, dataset: Dataset) -> Relation:
     return Relation(schema=schema, name=name, oid=0, role="", columns=(), keys=(), has_primary_key=True, deferrable=False, kept=frozenset())
 
 
-def fill(connection: Any, target: Relation, reading: Reading) -> Staged:
+def fill(connection: Any, target: Relation, readings: Readings) -> Staged:
     """The file's rows, put aside in the session."""
+    [reading] = readings.parts
     source = reading.open()
     text = b"".join(source.chunks()).decode()
     connection.speak("copy")
@@ -59,10 +60,10 @@ def lock(connection: Any, target: Relation) -> None:
 class FakeMerge:
     """What the commit will do to the table."""
 
-    def __init__(self, connection: FakeConnection, target: Relation, reading: Reading, staged: Staged, _key: str) -> None:
+    def __init__(self, connection: FakeConnection, target: Relation, readings: Readings, staged: Staged) -> None:
         self._connection = connection
         self._target = str(target)
-        self._mode = reading.dataset.mode
+        self._mode = readings.dataset.mode
         self._staged = staged
 
     def all(self) -> Merged:
@@ -100,7 +101,7 @@ def replaced() -> Iterator[None]:
             (relation, "look_up", look_up),
             (staging, "fill", fill),
             (upsert, "lock", lock),
-            (loading, "Merge", FakeMerge),
+            (merging, "Merge", FakeMerge),
         ):
             stack.enter_context(mock.patch.object(module, name, fake))
         yield

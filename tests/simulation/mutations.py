@@ -45,12 +45,12 @@ def settle_before_commit() -> Iterator[None]:
 def ledger_outside_transaction() -> Iterator[None]:
     """The loader commits the rows first, and then, in a transaction of its own, the ledger's row."""
 
-    def load_file(connection: Any, job: Any, spool_dir: Any) -> Any:
+    def load_file(connection: Any, job: Any, spool_dir: Any, shelf: Any) -> Any:
         with connection.transaction():
             claim = ledger.claim(connection, job)
             if isinstance(claim, FileStatus):
                 return ledger.Outcome(claim)
-            outcome = loading._carry(connection, job, claim, spool_dir)
+            outcome = loading._carry(connection, job, claim, spool_dir, shelf)
         with connection.transaction():
             ledger.finish(connection, job, outcome)
         return outcome

@@ -1,6 +1,7 @@
 """datasets.toml: what it may say, how mistakes are named, and how an edit takes hold."""
 
 import os
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -42,6 +43,11 @@ def test_encodings_by_any_of_their_names(said: str, name: str) -> None:
     assert parse(f'[datasets.orders]\nencoding = "{said}"\n').of(KEY).postgresql_encoding == name
 
 
+@pytest.mark.parametrize(("said", "lifetime"), [("7d", timedelta(days=7)), ("12h", timedelta(hours=12)), ("90m", timedelta(minutes=90))])
+def test_how_long_a_group_waits(said: str, lifetime: timedelta) -> None:
+    assert parse(f'[defaults]\ngroup_expires = "{said}"\n').of(KEY).group_lifetime == lifetime
+
+
 def test_globs_are_tried_in_order_and_a_dry_run_is_matched_without_its_test() -> None:
     datasets = parse('[datasets.first]\nmatch = "incoming/*/daily-*"\n[datasets.second]\nmatch = "incoming/shop/*"\n')
     assert datasets.of("incoming/shop/daily-1.csv.gz.age").name == "first"
@@ -63,6 +69,7 @@ def test_defaults_that_only_fit_with_an_entry_are_told_at_the_file() -> None:
 
 
 WRONG = {
+    'group_expires = "a week"': 'must be days, hours or minutes: "7d", "12h" or "30m"',
     "mode = ": "line 4: this is no TOML",
     "mode = 'merge'": 'line 4: datasets.orders.mode: must be "upsert", "append" or "replace"',
     "mode = 'upsrt'": "(did you mean upsert?)",

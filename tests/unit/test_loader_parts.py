@@ -145,6 +145,9 @@ class FakeLoader:
     def settle(self, item: Decrypted) -> Settlement:
         return Settlement(message_id=item.file.message_id, file_id=item.file.file_id, verdict=Verdict.DONE, status="loaded")
 
+    def expire_groups(self) -> None:
+        pass
+
 
 def test_the_task_settles_every_file_of_a_parcel_in_order() -> None:
     times = {"event_time": "2026-05-01T00:00:00Z", "received_at": "2026-05-01T00:00:00Z"}

@@ -47,7 +47,10 @@ def test_the_docs_show_every_decision() -> None:
 
 def test_the_docs_show_every_state_of_a_file() -> None:
     documented = {status.strip("`"): again for status, _, _, again in table("The ledger's states")}
-    assert documented == {status: "yes" if status in RETAKEN else "no, final" for status in FileStatus}
+    moves = {
+        status: "yes" if status in RETAKEN else "no, its group decides" if FILE_MOVES[status] else "no, final" for status in FileStatus
+    }
+    assert documented == moves
 
 
 def test_the_docs_show_what_a_state_of_a_file_means_for_its_message() -> None:
@@ -122,6 +125,11 @@ def test_what_is_final_stays_and_what_is_not_may_become_anything() -> None:
     assert FILE_MOVES[None] == FILE_MOVES[FileStatus.FAILED] == set(FileStatus)
 
 
+def test_a_part_goes_where_its_group_goes() -> None:
+    assert FILE_MOVES[FileStatus.STAGED] == {FileStatus.LOADED, FileStatus.DUPLICATE, FileStatus.SUPERSEDED, FileStatus.REJECTED}
+    assert protocol.verdict(FileStatus.STAGED) is Verdict.DONE
+
+
 def test_a_passing_trouble_does_not_undo_a_rejection() -> None:
     assert FILE_MOVES[FileStatus.REJECTED] == set(FileStatus) - {FileStatus.FAILED}
 
@@ -129,7 +137,7 @@ def test_a_passing_trouble_does_not_undo_a_rejection() -> None:
 @pytest.mark.parametrize("status", FileStatus)
 def test_a_message_ends_only_with_a_row_that_is_there_to_stay(status: FileStatus) -> None:
     assert (protocol.verdict(status) is Verdict.RETRY) is (status is FileStatus.FAILED)
-    assert (protocol.verdict(status) is Verdict.DONE) is (not FILE_MOVES[status])
+    assert (protocol.verdict(status) is Verdict.DONE) is (status not in RETAKEN)
 
 
 # Failures

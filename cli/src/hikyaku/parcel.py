@@ -14,6 +14,14 @@ GZIP_WBITS = 31
 """zlib's window size 15 plus 16: a gzip container, whose header carries no name and no time: same file, same bytes."""
 
 
+class Readable(Protocol):
+    """What can be read in pieces."""
+
+    def read(self, size: int, /) -> bytes:
+        """At most so many bytes; nothing at the end."""
+        ...
+
+
 class Recipient(Protocol):
     """A public key that age encrypts to, as pyrage makes it."""
 
@@ -91,7 +99,7 @@ def _recipient(text: str) -> Recipient:
     return recipient
 
 
-def seal(source: IO[bytes], target: IO[bytes], recipients: list[Recipient], *, compress: bool, progress: Callable[[int], object]) -> Sealed:
+def seal(source: Readable, target: IO[bytes], recipients: list[Recipient], *, compress: bool, progress: Callable[[int], object]) -> Sealed:
     """Write age(gzip(source)) to target.
 
     Args:
@@ -107,7 +115,7 @@ def seal(source: IO[bytes], target: IO[bytes], recipients: list[Recipient], *, c
     return writer.sealed()
 
 
-def _read(source: IO[bytes], progress: Callable[[int], object]) -> Iterator[bytes]:
+def _read(source: Readable, progress: Callable[[int], object]) -> Iterator[bytes]:
     while chunk := source.read(CHUNK):
         progress(len(chunk))
         yield chunk

@@ -3,9 +3,10 @@
 import os
 import re
 import tempfile
+from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from pathlib import Path, PurePosixPath
+from typing import IO, TYPE_CHECKING, Annotated
 
 import boto3
 import typer
@@ -16,11 +17,13 @@ from botocore.exceptions import BotoCoreError, ClientError
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
 
+from hikyaku import split
 from hikyaku.errors import UserError
-from hikyaku.manifest import Voucher
+from hikyaku.manifest import Part, Voucher
 from hikyaku.parcel import Recipient, Sealed, read_recipients, seal
 from hikyaku.sequence import LARGEST, Sequence
 from hikyaku.sign import default_sender
+from hikyaku.split import Splitting, parse_size
 
 if TYPE_CHECKING:
     from types_boto3_s3 import S3Client
@@ -97,28 +100,79 @@ def send_file(
         OSError: the file can't be read.
         UserError: S3 said no, or it can't be signed.
     """
-    key = to.key(file)
     reading = progress.add_task(f"read  {file.name}", total=file.stat().st_size)
-    sending = progress.add_task(f"sent  {file.name}", total=None)
     with tempfile.SpooledTemporaryFile(MEMORY_FOR_CIPHERTEXT) as ciphertext, file.open("rb") as source:
         sealed = seal(source, ciphertext, recipients, compress=file.suffix != ".gz", progress=lambda n: progress.advance(reading, n))
-        progress.update(sending, total=sealed.size)
-        ciphertext.seek(0)
-        extra = {"Metadata": _stated(voucher, to.bucket, key, sealed, progress)} if voucher else {}
-        try:
-            # In parts above the threshold; the transfer manager retries parts and aborts an upload that fails.
-            s3.upload_fileobj(ciphertext, to.bucket, key, ExtraArgs=extra, Config=TRANSFER, Callback=lambda n: progress.advance(sending, n))
-        except (ClientError, BotoCoreError, S3UploadFailedError) as error:
-            raise UserError(f"s3://{to.bucket}/{key} was not sent: {error}", hint="Check the credentials, the bucket and --to.") from None
-    return Sent(key, sealed)
+        sent = Sent(to.key(file), sealed)
+        stated = _stated(voucher, to.bucket, sent, progress) if voucher else {}
+        _upload(s3, ciphertext, sent, to.bucket, progress=progress, metadata=stated)
+    return sent
 
 
-def _stated(voucher: Voucher, bucket: str, key: str, sealed: Sealed, progress: Progress) -> dict[str, str]:
+def send_parts(
+    s3: "S3Client", file: Path, how: Splitting, to: Destination, recipients: list[Recipient], *, progress: Progress, voucher: Voucher
+) -> Iterator[Sent]:
+    """Send one file as a group of parts, which are loaded together, or not at all. One that fits into one part goes whole.
+
+    It is read twice: each part says of how many it is one. Only one part's ciphertext waits at a time.
+
+    Args:
+        s3: where to.
+        file: CSV, or `.csv.gz`.
+        how: it is cut.
+        to: bucket and key.
+        recipients: who may open it.
+        progress: shows how far it is.
+        voucher: makes the manifests.
+
+    Raises:
+        OSError: the file can't be read.
+        UserError: it can't be cut, S3 said no, or it changed meanwhile.
+    """
+    with split.opened(file) as source:
+        cut = split.find_cuts(source, how.size, header=how.header)
+    count = len(cut.ends)
+    if count == 1:
+        yield send_file(s3, file, to, recipients, progress, voucher=voucher)
+        return
+    reading = progress.add_task(f"read  {file.name}", total=cut.ends[-1])
+    with split.opened(file) as source:
+        parts = split.Parts(source, cut)
+        for number, part in enumerate(parts, 1):
+            with tempfile.SpooledTemporaryFile(MEMORY_FOR_CIPHERTEXT) as ciphertext:
+                sealed = seal(part, ciphertext, recipients, compress=True, progress=lambda n: progress.advance(reading, n))
+                if number == count and not parts.is_unchanged():
+                    what = f"{file.name} changed while it was sent: its last part was kept back, so none of it will be loaded."
+                    raise UserError(what, hint="Send it again when nobody writes to it.")
+                sent = Sent(split.part_key(to.key(file), number, count), sealed)
+                stated = _stated(voucher, to.bucket, sent, progress, Part(how.group or cut.group(file), number, count))
+                _upload(s3, ciphertext, sent, to.bucket, progress=progress, metadata=stated)
+            yield sent
+
+
+def _upload(s3: "S3Client", ciphertext: IO[bytes], sent: Sent, bucket: str, *, progress: Progress, metadata: dict[str, str]) -> None:
+    ciphertext.seek(0)
+    sending = progress.add_task(f"sent  {PurePosixPath(sent.key).name}", total=sent.sealed.size)
+    try:
+        # In parts above the threshold; the transfer manager retries parts and aborts an upload that fails.
+        s3.upload_fileobj(
+            ciphertext,
+            bucket,
+            sent.key,
+            ExtraArgs={"Metadata": metadata} if metadata else {},
+            Config=TRANSFER,
+            Callback=lambda n: progress.advance(sending, n),
+        )
+    except (ClientError, BotoCoreError, S3UploadFailedError) as error:
+        raise UserError(f"s3://{bucket}/{sent.key} was not sent: {error}", hint="Check the credentials, the bucket and --to.") from None
+
+
+def _stated(voucher: Voucher, bucket: str, sent: Sent, progress: Progress, part: Part | None = None) -> dict[str, str]:
     if voucher.key is None:
-        return voucher.metadata(bucket, key, sealed)
+        return voucher.metadata(bucket, sent.key, sent.sealed, part)
     # The bars stand still: ssh-keygen may ask for a passphrase.
     progress.stop()
-    found = voucher.metadata(bucket, key, sealed)
+    found = voucher.metadata(bucket, sent.key, sent.sealed, part)
     progress.start()
     return found
 
@@ -143,6 +197,12 @@ def send(
     ] = None,
     sender: Annotated[str, typer.Option("--sender", help="Your name at the receiver; else the key's comment, else user@host.")] = "",
     seq: Annotated[int | None, typer.Option("--seq", help="Number of the first file; else counted here.", min=0, max=LARGEST)] = None,
+    size: Annotated[
+        int | None,
+        typer.Option("--split", help="Cut into parts of about this much CSV, loaded together: 256MB.", metavar="SIZE", parser=parse_size),
+    ] = None,
+    no_header: Annotated[bool, typer.Option("--no-header", help="With --split: the first record is data.")] = False,
+    group: Annotated[str, typer.Option("--group", help="With --split: name of the parts' group; else from name and content.")] = "",
 ) -> None:
     """Encrypt CSV files and put them in S3.
 
@@ -159,20 +219,29 @@ def send(
     destination = parse_destination(to)
     if len(files) > 1 and destination.prefix.endswith(".csv.gz.age"):
         raise UserError("--to names one file, but several are to be sent", hint="End --to with a folder: …/orders/", exit_code=2)
+    if size is None and (no_header or group):
+        raise UserError("--no-header and --group go with --split", hint="Say how large the parts may be: --split 256MB.", exit_code=2)
+    if group and len(files) > 1:
+        raise UserError("--group names one file's parts, but several files are to be sent", hint="Send them one by one.", exit_code=2)
     voucher = Voucher(_named(sender) or default_sender(sign), sign, Sequence(told=seq))
     console, s3 = Console(), s3_client()
     with progress_bars(Console(stderr=True)) as progress:
         for file in files:
-            sent = send_file(s3, file, destination, keys, progress, voucher=voucher)
-            console.print(
-                f"sent {file.name} to s3://{destination.bucket}/{sent.key} ({sent.sealed.size:,} bytes)",
-                markup=False,
-                highlight=False,
-                soft_wrap=True,
-            )
+            if size is None:
+                every = iter([send_file(s3, file, destination, keys, progress, voucher=voucher)])
+            else:
+                how = Splitting(size, header=not no_header, group=_named(group, "--group"))
+                every = send_parts(s3, file, how, destination, keys, progress=progress, voucher=voucher)
+            for sent in every:
+                console.print(
+                    f"sent {file.name} to s3://{destination.bucket}/{sent.key} ({sent.sealed.size:,} bytes)",
+                    markup=False,
+                    highlight=False,
+                    soft_wrap=True,
+                )
 
 
-def _named(sender: str) -> str:
-    if len(sender) > LONGEST_NAME or (sender and not sender.isprintable()):
-        raise UserError("--sender is too long, or no text", hint="It is a name as acme@example.com.", exit_code=2)
-    return sender
+def _named(name: str, option: str = "--sender") -> str:
+    if len(name) > LONGEST_NAME or (name and not name.isprintable()):
+        raise UserError(f"{option} is too long, or no text", hint="It is a name as acme@example.com.", exit_code=2)
+    return name

@@ -8,6 +8,7 @@ import codecs
 import re
 import tomllib
 from collections.abc import Iterable, Mapping
+from datetime import timedelta
 from decimal import Decimal
 from enum import StrEnum
 from fnmatch import fnmatchcase
@@ -26,6 +27,7 @@ from shared.datasets_values import (
     DateStyle,
     Delimiter,
     Escape,
+    Lifetime,
     MaybeName,
     Name,
     Names,
@@ -199,12 +201,14 @@ class Options(BaseModel):
     line_column: MaybeName = ""
     """A column of the table that shall hold the line of the file where the record begins."""
     max_bytes: int = Field(default=64 * GIB, ge=1, strict=True)
-    """Bytes of CSV above which a file is refused as `too_large`."""
+    """Bytes of CSV above which a file is refused as `too_large`; of a group, the bytes of all its parts together."""
     max_ratio: int = Field(default=200, ge=2, strict=True)
     """Bytes of CSV per byte of gzip above which a file is taken for a bomb: real CSV has 3 to 20, a bomb 1,029."""
     after_load: AfterLoad = AfterLoad.KEEP
     """What happens to the object in S3 once its rows are committed, or were before under another key (`duplicate`). Any other file's
     object stays. The decryptor must be allowed to: parameter `AfterLoad` of `aws/stack.yaml`."""
+    group_expires: Lifetime = "7d"
+    """How long a [group](#groups) waits for all of its parts, counted from its first: days, hours or minutes, as `7d`, `12h`, `30m`."""
     signature: SignaturePolicy = SignaturePolicy.REQUIRED
     """Whether a file needs its sender's signature; the decryptor looks."""
     senders: Senders = ("*",)
@@ -256,6 +260,12 @@ class Dataset(Entry):
         """Schema and table."""
         schema, _, table = (self.table or "").rpartition(".")
         return schema or "public", table or self.name
+
+    @property
+    def group_lifetime(self) -> timedelta:
+        """How long a group waits for its parts."""
+        unit = {"d": "days", "h": "hours", "m": "minutes"}[self.group_expires[-1]]
+        return timedelta(**{unit: int(self.group_expires[:-1])})
 
     @property
     def postgresql_encoding(self) -> str:

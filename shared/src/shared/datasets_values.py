@@ -73,4 +73,5 @@ DateStyle = Annotated[
     ),
 ]
 TimeZone = Annotated[str, AfterValidator(Fits(r"[A-Za-z0-9_+/:-]{0,63}", 'must be a time zone as PostgreSQL names it: "Asia/Tokyo"'))]
+Lifetime = Annotated[str, AfterValidator(Fits(r"[1-9][0-9]{0,3}[dhm]", 'must be days, hours or minutes: "7d", "12h" or "30m"'))]
 TableName = Annotated[str, AfterValidator(Fits(r"[^.\x00]+(\.[^.\x00]+)?", "must be table, for one in schema public, or schema.table"))]

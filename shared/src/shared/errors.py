@@ -38,6 +38,9 @@ class ErrorCode(StrEnum):
     CONSTRAINT_VIOLATED = "constraint_violated"
     DUPLICATE_KEYS = "duplicate_keys"
     TOO_MANY_REJECTED_ROWS = "too_many_rejected_rows"
+    GROUP_CONFLICT = "group_conflict"
+    GROUP_REJECTED = "group_rejected"
+    GROUP_EXPIRED = "group_expired"
     # Transient: the file has failed for now.
     STORAGE_UNAVAILABLE = "storage_unavailable"
     SPOOL_UNAVAILABLE = "spool_unavailable"

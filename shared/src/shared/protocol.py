@@ -69,16 +69,20 @@ class FileStatus(StrEnum):
     DUPLICATE = "duplicate"
     SUPERSEDED = "superseded"
     TESTED = "tested"
+    STAGED = "staged"
+    """A part of a group, kept in the database until the others are there too."""
     REJECTED = "rejected"
     FAILED = "failed"
 
 
 RETAKEN = frozenset({FileStatus.REJECTED, FileStatus.FAILED})
-"""May be taken up again, with any end: the others are final (loader/sql/claim.sql)."""
+"""May be taken up again, with any end: for their messages the others are final (loader/sql/claim.sql)."""
 FILE_MOVES: Mapping[FileStatus | None, frozenset[FileStatus]] = MappingProxyType(
     {
         None: frozenset(FileStatus),
         **{status: frozenset(FileStatus if status in RETAKEN else ()) for status in FileStatus},
+        # Its message is done with: the transaction that ends its group moves it on.
+        FileStatus.STAGED: frozenset({FileStatus.LOADED, FileStatus.DUPLICATE, FileStatus.SUPERSEDED, FileStatus.REJECTED}),
         # Not failed: another copy of its task, late and with the spool file gone, must not say that it is being tried again.
         FileStatus.REJECTED: frozenset(FileStatus) - {FileStatus.FAILED},
     }
@@ -100,7 +104,7 @@ TIDIED = frozenset({FileStatus.LOADED, FileStatus.DUPLICATE})
 class Happening(StrEnum):
     """What can happen to a message."""
 
-    DONE = "every file is loaded, duplicate, superseded or tested"
+    DONE = "every file is loaded, duplicate, superseded, tested or staged"
     REJECTED = "every file has its fate, one of them is rejected"
     TIDY = "every file has its fate, and S3 is still to tag or delete the object of one"
     NOT_OURS = "it announces nothing of ours"

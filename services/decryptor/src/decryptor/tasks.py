@@ -13,7 +13,7 @@ from decryptor import spool, verify
 from decryptor.decrypt import decrypt
 from decryptor.download import S3, Download, Source, fetch
 from decryptor.keyring import Keyring
-from decryptor.sender import Senders
+from decryptor.sender import Senders, Word
 from shared import deadline, keys, losses, protocol
 from shared.contract import Decrypted, DecryptedParcel, FileRef, Parcel, Problem
 from shared.errors import CourierError, ErrorCode, Rejected, Retryable
@@ -74,7 +74,8 @@ def decrypt_item(bench: Bench, file: FileRef) -> Decrypted:
             item = decrypt_file(bench, download, file)
     except CourierError as error:
         _log_problem(log, error, bench.clock() - started)
-        return Decrypted(file=found, problem=Problem.of(error))
+        word = error.word if isinstance(error, PartRejected) else Word()
+        return Decrypted(file=found, signer=word.signer, declared=word.declared, problem=Problem.of(error))
     log.info("success", duration_s=round(bench.clock() - started, 3), identity=item.recipient_identity, signer=item.signer)
     return item
 
@@ -95,7 +96,10 @@ def decrypt_file(bench: Bench, download: Download, event: FileRef) -> Decrypted:
             get_logger().info("signed", action="decrypt", file=event.file_id, signer=word.signer, key=word.key)
         source = Source(download.body)
         with spool.attempt(bench.spool_dir, download.file.file_id) as attempt:
-            identity = decrypt(source, attempt, bench.keyring)
+            try:
+                identity = decrypt(source, attempt, bench.keyring)
+            except Rejected as rejection:
+                raise _of_its_group(rejection, source, download, word) from None
             source.drain()
             verify.received(source, download, word.manifest)
             failpoint(Point.DECRYPTOR_WRITTEN, event.key)
@@ -104,6 +108,26 @@ def decrypt_file(bench: Bench, download: Download, event: FileRef) -> Decrypted:
     return Decrypted(
         file=download.file, sha256=source.sha256.hex(), signer=word.signer, recipient_identity=identity, declared=word.declared
     )
+
+
+class PartRejected(Rejected):
+    """A part of a group that is as its sender made it, and will not do: the loader is to tell the group."""
+
+    def __init__(self, rejection: Rejected, word: Word) -> None:
+        super().__init__(rejection.error_code, rejection.message)
+        self.word = word
+
+
+def _of_its_group(rejection: Rejected, source: Source, download: Download, word: Word) -> Rejected:
+    """What was altered on its way, or put there by somebody else, does no group any harm."""
+    if word.declared is None or word.declared.group is None:
+        return rejection
+    source.drain()
+    try:
+        verify.received(source, download, word.manifest)
+    except Rejected:
+        return rejection
+    return PartRejected(rejection, word)
 
 
 def _too_slow() -> NoReturn:

@@ -81,6 +81,14 @@ class Database:
             self._connection.close()
             self._connection = None
 
+    def another(self) -> psycopg.Connection[Any]:
+        """A connection that is kept by whoever asked for it.
+
+        Raises:
+            psycopg.OperationalError: PostgreSQL is not there.
+        """
+        return self._connect()
+
     def is_silent(self) -> bool:
         """Whether PostgreSQL takes connections and says nothing, or does not even take them: twice in a row, within the connect timeout.
 

@@ -16,7 +16,7 @@ WRONG = (psycopg.errors.CharacterNotInRepertoire, psycopg.errors.UntranslatableC
 
 
 def no_text(connection: psycopg.Connection[Any], reading: Reading) -> frozenset[int]:
-    """Lines where records begin that PostgreSQL would refuse for their bytes. Each costs a savepoint.
+    """Places where records begin that PostgreSQL would refuse for their bytes. Each costs a savepoint.
 
     Raises:
         Rejected: too many are.

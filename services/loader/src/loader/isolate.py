@@ -9,7 +9,7 @@ from contextlib import suppress
 
 from psycopg import sql
 
-from loader import sqlstate
+from loader import places, sqlstate
 from loader.records import WrongRecord, check_number
 from loader.staging_table import LINE
 from loader.upsert import Merge, Merged, Span
@@ -49,9 +49,13 @@ def merge_less_wrong(merge: Merge, most: int) -> tuple[Merged, list[WrongRecord]
     merge.drop_repeated()
     deleted = merge.delete()
     parts = _Parts(merge, wrong, most)
-    lines = sql.SQL("SELECT min({0}), max({0}), count(*) FROM {1}").format(sql.Identifier(LINE), merge.staged.table)
-    [(first, last, rows)] = merge.rows(lines)
-    if rows:
+    # A file's, or one for each part of a group: between these there are no records.
+    spans = sql.SQL("SELECT min({0}), max({0}), count(*) FROM {1} GROUP BY {0} >> {2} ORDER BY 1").format(
+        sql.Identifier(LINE), merge.staged.table, places.LINE_BITS
+    )
+    rows = 0
+    for first, last, records in merge.rows(spans):
+        rows += records
         parts.merge((first, last))
     unchanged = merge.meant(rows) - parts.refused - parts.inserted - parts.updated if merge.dataset.mode is Mode.UPSERT else 0
     return Merged(parts.inserted, parts.updated, deleted, max(unchanged, 0)), wrong

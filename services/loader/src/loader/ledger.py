@@ -1,5 +1,6 @@
 """The ledger's statements. They run in the transaction of the file that they speak of."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from functools import cached_property
@@ -11,7 +12,7 @@ import psycopg
 from loader import statements
 from loader.relation import Relation
 from shared import keys, protocol
-from shared.contract import AfterLoad, Decrypted, Settlement
+from shared.contract import AfterLoad, Declared, Decrypted, Settlement
 from shared.datasets import Dataset, Datasets, Mode, OnDuplicateContent
 from shared.errors import CourierError, ErrorCode, Rejected, Retryable
 from shared.protocol import FILE_MOVES, FileStatus
@@ -39,6 +40,8 @@ class Outcome:
     rows_rejected: int = 0
     watermark: str | None = None
     """Of the dataset's own column, if it is newer than what the ledger has."""
+    event_time: str | None = None
+    """Of a group: its newest part's."""
 
     @classmethod
     def of(cls, error: CourierError) -> Self:
@@ -84,6 +87,12 @@ class Job:
             return cls(item, datasets.of(item.file.key), problem, keys.route(item.file.key).dry_run, loader)
         except Rejected as rejection:
             return cls(item, None, problem or rejection, dry_run=False, loader=loader)
+
+    @property
+    def part(self) -> Declared | None:
+        """What the manifest says of it as a part of a group; None for a file by itself. A dry run assembles no group."""
+        declared = self.item.declared
+        return declared if declared is not None and declared.group is not None and self.dataset is not None and not self.dry_run else None
 
     @cached_property
     def parameters(self) -> dict[str, Any]:
@@ -153,14 +162,25 @@ def note(connection: Connection, job: Job, outcome: Outcome) -> None:
         finish(connection, job, outcome)
 
 
-def standing(connection: Connection, job: Job, relation: Relation, content_sha256: str) -> FileStatus | None:
+def standing(
+    connection: Connection, job: Job, relation: Relation, content_sha256: str, parts: Sequence[Mapping[str, Any]] = ({},)
+) -> FileStatus | None:
     """How the file stands to what was loaded before, now that nothing else is loaded into its table.
+
+    Args:
+        connection: in the transaction that holds the table's lock.
+        job: the file.
+        relation: its table.
+        content_sha256: its content.
+        parts: of a group, for each part what differs from the job's parameters. One that is outdone outdoes the group; a duplicate
+            is the group only if it is the latest for each of its keys.
 
     Returns:
         SUPERSEDED or DUPLICATE, or None: it is to be loaded.
     """
     parameters = {**job.parameters, "target": str(relation), "content_sha256": content_sha256}
-    superseded, duplicate = connection.execute(statements.STANDING, parameters).fetchone() or (False, False)
+    found = [connection.execute(statements.STANDING, {**parameters, **part}).fetchone() or (False, False) for part in parts]
+    superseded, duplicate = any(each[0] for each in found), all(each[1] for each in found)
     if superseded:
         return FileStatus.SUPERSEDED
     return FileStatus.DUPLICATE if duplicate else None
@@ -170,8 +190,8 @@ def finish(connection: Connection, job: Job, outcome: Outcome) -> None:
     """Write down what became of a file that we claimed."""
     mark: dict[str, Any] = {"watermark_is_newer": outcome.watermark is not None}
     if job.dataset is None or not job.dataset.watermark:
-        mark["watermark"] = watermark(job.item.file.event_time)
-    connection.execute(statements.FINISH, {**job.parameters, **asdict(outcome), **mark})
+        mark["watermark"] = watermark(outcome.event_time or job.item.file.event_time)
+    connection.execute(statements.FINISH, {**asdict(outcome), **job.parameters, **mark})
 
 
 def watermark(event_time: str) -> str:

@@ -1,27 +1,24 @@
 """What happens to one decrypted file: one transaction in which its rows and its row in the ledger commit together, or neither."""
 
 import time
-from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import psycopg
-from psycopg import sql
 
-from loader import ledger, rejects, relation, sqlstate, staging, upsert, watermark
+from loader import groups, ledger, rejects, relation, sqlstate, staging, upsert, watermark
+from loader.assembling import Assembling, Brought, Standing
+from loader.chunks import Shelf
 from loader.database import Database
-from loader.isolate import EnoughError, merge_less_wrong
 from loader.ledger import Claim, Job, Outcome
-from loader.reading import Reading
-from loader.records import WrongRecord
+from loader.merging import merge
+from loader.reading import Reading, Readings, Version
 from loader.relation import Relation
 from loader.source import Source
-from loader.staging import Staged
-from loader.upsert import Merge, Merged
 from shared import deadline, spool
 from shared.contract import Decrypted, Settlement
-from shared.datasets import Dataset
 from shared.datasets_file import DatasetsFile
 from shared.errors import ErrorCode, Rejected, Retryable
 from shared.failpoint import Point, failpoint
@@ -29,6 +26,8 @@ from shared.logging import get_logger
 from shared.protocol import FileStatus
 
 Connection = psycopg.Connection[Any]
+EXPIRE_EVERY_S = 60.0
+"""Seconds between two looks for groups whose time is over, while files come."""
 NOTE_LOCK_TIMEOUT = "2s"
 """A note on a failure does not wait for whoever has the file now."""
 
@@ -50,6 +49,7 @@ class Loader:
         self._spool_dir = spool_dir
         self._name = name
         self._look_every = look_every
+        self._next_expiry = time.monotonic() + EXPIRE_EVERY_S
 
     def settle(self, item: Decrypted) -> Settlement:
         """Load one file, or find out why not.
@@ -73,6 +73,22 @@ class Loader:
         _log(job, outcome, time.monotonic() - started)
         return outcome.settlement(item, job.dataset)
 
+    def expire_groups(self) -> None:
+        """Give up groups whose parts did not come in time, now and then. What fails is tried again at the next look."""
+        if time.monotonic() < self._next_expiry:
+            return
+        self._next_expiry = time.monotonic() + EXPIRE_EVERY_S
+        try:
+            with deadline.alarm(self._look_every, self._give_up_silent_database, again=True):
+                expired = groups.expire(self._database.connection())
+        except (psycopg.Error, Retryable) as error:
+            self._database.close()
+            reason = error.message if isinstance(error, Retryable) else sqlstate.outage(error).message
+            get_logger().warning("groups_not_expired", action="load", reason=reason)
+        else:
+            if expired:
+                get_logger().warning("groups_expired", action="load", groups=expired)
+
     def _give_up_silent_database(self) -> None:
         """End whatever waits for a database that answers nobody any more: its own limits don't work either, while it is stopped.
 
@@ -85,16 +101,20 @@ class Loader:
             raise Retryable(ErrorCode.DATABASE_UNAVAILABLE, "PostgreSQL has stopped answering")
 
     def _load(self, job: Job) -> Outcome:
+        with closing(Shelf(self._database.another)) as shelf:
+            return self._load_from(job, shelf)
+
+    def _load_from(self, job: Job, shelf: Shelf) -> Outcome:
         try:
             connection = self._database.connection()
             try:
-                return load_file(connection, job, self._spool_dir)
+                return load_file(connection, job, self._spool_dir, shelf)
             except psycopg.OperationalError:
                 if not connection.closed:
                     raise
             # Lost at the first statement: the server was restarted while we were idle. Lost at the commit: the ledger knows
             # whether it happened. Neither costs the message an attempt.
-            return load_file(self._database.connection(), job, self._spool_dir)
+            return load_file(self._database.connection(), job, self._spool_dir, shelf)
         except psycopg.Error as error:
             raise sqlstate.outage(error) from None
 
@@ -110,8 +130,8 @@ class Loader:
             get_logger().warning("failure_not_noted", action="load", file=job.item.file.file_id, reason=reason)
 
 
-def load_file(connection: Connection, job: Job, spool_dir: Path) -> Outcome:
-    """Load one file in one transaction.
+def load_file(connection: Connection, job: Job, spool_dir: Path, shelf: Shelf) -> Outcome:
+    """Load one file, or the group that it completes, in one transaction.
 
     Raises:
         Retryable: nothing of it happened, and it may go better later.
@@ -124,27 +144,38 @@ def load_file(connection: Connection, job: Job, spool_dir: Path) -> Outcome:
         if isinstance(claim, FileStatus):
             return Outcome(claim)
         failpoint(Point.LOADER_CLAIMED, job.item.file.key)
-        outcome = _carry(connection, job, claim, spool_dir)
+        outcome = _carry(connection, job, claim, spool_dir, shelf)
         ledger.finish(connection, job, outcome)
         failpoint(Point.LOADER_BEFORE_COMMIT, job.item.file.key)
     failpoint(Point.LOADER_AFTER_COMMIT, job.item.file.key)
     return outcome
 
 
-def _carry(connection: Connection, job: Job, claim: Claim, spool_dir: Path) -> Outcome:
+def _carry(connection: Connection, job: Job, claim: Claim, spool_dir: Path, shelf: Shelf) -> Outcome:
     """Bring the rows in, behind a savepoint: of a rejected file and of a dry run nothing stays but the ledger's row."""
+    path = spool.published(spool_dir, job.item.file.file_id)
+    if job.part is not None and job.dataset is not None:
+        return Assembling(connection, job, job.dataset, job.part, path, shelf, _bring_in).carry()
     if job.problem is not None or job.dataset is None:
         return _give_up(job)
     if claim.superseded and not job.dry_run:
         return Outcome(FileStatus.SUPERSEDED)
+    dataset = job.dataset
+    # A dry run shall tell of more than the first wrong record.
+    tolerant = job.dry_run or dataset.max_rejected_rows > 0
+    reading = Reading(dataset, lambda: Source(path, dataset.max_bytes, dataset.max_ratio), Version.of(job.item.file), tolerant=tolerant)
+    readings = Readings((reading,))
+
+    def standing(target: Relation, content: str) -> FileStatus | None:
+        return ledger.standing(connection, job, target, content)
+
     try:
         with connection.transaction(force_rollback=job.dry_run):
-            outcome, wrong, reading = _bring_in(connection, job, job.dataset, spool_dir)
+            brought = _bring_in(connection, job, readings, standing)
     except Rejected as rejection:
         return Outcome.of(rejection)
-    if wrong:
-        rejects.store(connection, job, reading, wrong)
-    return outcome
+    rejects.store(connection, readings, brought.wrong)
+    return brought.outcome
 
 
 def _give_up(job: Job) -> Outcome:
@@ -154,14 +185,11 @@ def _give_up(job: Job) -> Outcome:
     return Outcome.of(job.problem)
 
 
-def _bring_in(connection: Connection, job: Job, dataset: Dataset, spool_dir: Path) -> tuple[Outcome, Sequence[WrongRecord], Reading]:
-    """Returns what became of the file, and its wrong records, and how it is read again to get their text."""
+def _bring_in(connection: Connection, job: Job, readings: Readings, standing_of: Standing) -> Brought:
+    """From what is read into the target, but for the ledger."""
+    dataset = readings.dataset
     target = relation.look_up(connection, dataset)
-    path = spool.published(spool_dir, job.item.file.file_id)
-    # A dry run shall tell of more than the first wrong record.
-    tolerant = job.dry_run or dataset.max_rejected_rows > 0
-    reading = Reading(dataset, lambda: Source(path, dataset.max_bytes, dataset.max_ratio), tolerant=tolerant)
-    staged = staging.fill(connection, target, reading)
+    staged = staging.fill(connection, target, readings)
     if not job.dry_run:
         # Else what the table itself refuses is to be told, too.
         rejects.check(dataset, staged.records, staged.wrong)
@@ -170,15 +198,16 @@ def _bring_in(connection: Connection, job: Job, dataset: Dataset, spool_dir: Pat
     failpoint(Point.LOADER_LOCKED, job.item.file.key)
     outcome = Outcome(
         FileStatus.TESTED if job.dry_run else FileStatus.LOADED,
+        error=_tested_alone(job) if job.dry_run else None,
         target=str(target),
         mode=dataset.mode,
         content_sha256=staged.content_sha256,
         rows_in_file=staged.records,
     )
     # A dry run tells whether the file would load, whatever was loaded before.
-    if not job.dry_run and (standing := ledger.standing(connection, job, target, staged.content_sha256)):
-        return replace(outcome, status=standing), (), reading
-    merged, wrong = _merge(connection, target, reading, staged, job.item.file.key)
+    if not job.dry_run and (standing := standing_of(target, staged.content_sha256)):
+        return Brought(replace(outcome, status=standing), (), staged.by_part)
+    merged, wrong = merge(connection, target, readings, staged)
     rejects.check(dataset, staged.records, wrong)
     failpoint(Point.LOADER_MERGED, job.item.file.key)
     counted = replace(
@@ -192,44 +221,14 @@ def _bring_in(connection: Connection, job: Job, dataset: Dataset, spool_dir: Pat
         rows_rejected=len(wrong),
         watermark=watermark.newer(connection, target, dataset, staged) if dataset.watermark else None,
     )
-    return counted, wrong, reading
+    return Brought(counted, wrong, staged.by_part)
 
 
-def _merge(connection: Connection, target: Relation, reading: Reading, staged: Staged, key: str) -> tuple[Merged, Sequence[WrongRecord]]:
-    """Returns what was merged, and the records that were not.
-
-    Raises:
-        Rejected: more of them are wrong than the dataset tolerates; also one is too many for most.
-    """
-    refused: Rejected | None = None
-    ready = staged.numbered and staged.unchecked
-    # A file that is known to have wrong records is likely to have others.
-    if not (ready and staged.wrong):
-        try:
-            with connection.transaction():
-                return Merge(connection, target, reading, staged, key).all(), staged.wrong
-        except Rejected as rejection:
-            if rejection.error_code not in sqlstate.OF_A_ROW - {ErrorCode.DUPLICATE_KEYS}:
-                raise
-            refused = rejection
-    if not ready:
-        connection.execute(sql.SQL("DROP TABLE {}").format(staged.table), prepare=False)
-        target = replace(target, kept=target.kept - {staged.name})
-        staged = staging.fill(connection, target, replace(reading, tolerant=True, careful=True))
-    merged, wrong = _merge_less_wrong(
-        Merge(connection, target, reading, staged, key), max(rejects.SHOWN, reading.dataset.tolerated(staged.records))
-    )
-    if refused is not None and not reading.tolerant and not wrong:
-        # What refused the whole refuses no part of it.
-        raise refused
-    return merged, sorted([*staged.wrong, *wrong], key=lambda record: record.line)
-
-
-def _merge_less_wrong(merge: Merge, most: int) -> tuple[Merged, Sequence[WrongRecord]]:
-    try:
-        return merge_less_wrong(merge, most)
-    except EnoughError as enough:
-        return Merged(), enough.wrong
+def _tested_alone(job: Job) -> str | None:
+    declared = job.item.declared
+    if declared is None or declared.group is None:
+        return None
+    return f"part {declared.part} of {declared.parts} was tested by itself: a dry run does not put a group together"
 
 
 def _log(job: Job, outcome: Outcome, duration: float) -> None:
@@ -240,6 +239,7 @@ def _log(job: Job, outcome: Outcome, duration: float) -> None:
         file=job.item.file.file_id,
         dataset=job.dataset.name if job.dataset else None,
         message_id=job.item.file.message_id,
+        **({"group": job.part.group, "part": job.part.part, "parts": job.part.parts} if job.part else {}),
         duration_s=round(duration, 4),
         rows=outcome.rows_loaded,
         error_code=outcome.error_code,

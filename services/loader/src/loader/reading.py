@@ -1,37 +1,63 @@
-"""How a file is read, and which line of it is meant."""
+"""How a file is read, or the files of a group, and which line is meant."""
 
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, replace
+from itertools import chain
+from typing import Any, NamedTuple, Self
 
-from loader import front, header, records
+from loader import front, header, places, records
 from loader.dialect import Dialect
 from loader.header import Header
 from loader.records import Sieve, WrongRecord, ragged, readable
 from loader.source import Source
 from shared import datasets
+from shared.contract import FileRef
 from shared.datasets import Dataset
+
+
+class Version(NamedTuple):
+    """Which object version it is: the ledger's key."""
+
+    bucket: str
+    key: str
+    version_id: str
+
+    @classmethod
+    def of(cls, file: FileRef) -> Self:
+        """Of a file that was announced."""
+        return cls(file.bucket, file.key, file.version_id)
 
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """A file and how it is read.
+    """A file and how it is read. Its lines are told as places.
 
     Attributes:
         dataset: its options.
         open: the CSV from its start, each time anew.
+        version: which file it is.
+        part: of a group, from 1; 0 where it is a file by itself.
         tolerant: whether wrong records are put aside.
         careful: record by record.
     """
 
     dataset: Dataset
     open: Callable[[], Source]
+    version: Version
+    part: int = 0
     tolerant: bool = False
     careful: bool = False
 
     @property
     def numbered(self) -> bool:
         """Whether each row is to know its line."""
-        return self.careful or bool(self.dataset.line_column)
+        # In a group it tells the part, and so the file.
+        return self.careful or bool(self.dataset.line_column) or bool(self.part and self.dataset.file_column)
+
+    @property
+    def first(self) -> int:
+        """What makes a place of a line."""
+        return places.first(self.part)
 
     def begin(self, source: Source) -> tuple[Header, Iterator[bytes]]:
         """The header, from the file or from datasets.toml, and the CSV from the first data record on.
@@ -56,10 +82,50 @@ class Reading:
         return records.walk(records_, Dialect.of(self.dataset), first)
 
     def whole(self) -> tuple[Iterator[bytes], int]:
-        """Whole records by pieces, and the number of the first one's first line."""
+        """Whole records by pieces, and the place of the first one."""
         dialect = Dialect.of(self.dataset)
         head, chunks = self.begin(self.open())
-        return records.whole(front.Front(dialect, head.lines + 1).passed(chunks), dialect), head.lines + 1
+        return records.whole(front.Front(dialect, head.lines + 1).passed(chunks), dialect), self.first + head.lines + 1
+
+
+@dataclass(frozen=True, slots=True)
+class Readings:
+    """What is loaded together: one file, or the parts of a group in their order."""
+
+    parts: tuple[Reading, ...]
+
+    @property
+    def dataset(self) -> Dataset:
+        """The options of all."""
+        return self.parts[0].dataset
+
+    @property
+    def tolerant(self) -> bool:
+        """Whether wrong records are put aside."""
+        return self.parts[0].tolerant
+
+    @property
+    def careful(self) -> bool:
+        """Whether it is read record by record."""
+        return self.parts[0].careful
+
+    def changed(self, **how: Any) -> Self:
+        """The same read in another way, see `Reading`."""
+        return replace(self, parts=tuple(replace(part, **how) for part in self.parts))
+
+    def at(self, place: int) -> Reading:
+        """The file that has a place."""
+        return self.parts[max(places.part(place) - 1, 0)]
+
+    def find(self, begins: Collection[int]) -> Iterator[tuple[int, bytes]]:
+        """The records that begin at these places: where, and their bytes."""
+        for part in self.parts:
+            if mine := {place for place in begins if places.part(place) == part.part}:
+                yield from part.find(mine)
+
+    def walk(self) -> Iterator[tuple[int, bytes]]:
+        """All records: where each begins, and its bytes."""
+        return chain.from_iterable(part.walk() for part in self.parts)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +140,7 @@ class Lines:
         reading: the file.
         checks: what it passed.
         sieve: what held some of it back.
-        header: lines of it.
+        header: lines of it, as what is added to a line.
         width: fields that a record must have.
     """
 

@@ -4,6 +4,7 @@ from bisect import bisect_left
 from collections.abc import Collection, Container, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
+from loader import places
 from loader.dialect import Dialect
 from loader.front import lines_in
 from shared.errors import ErrorCode, Rejected
@@ -21,7 +22,7 @@ class WrongRecord:
     """A record that is put aside."""
 
     line: int
-    """Of the file, where it begins."""
+    """The place where it begins; of a file that is no part, its line."""
     column: str | None
     error_code: ErrorCode
     error: str
@@ -33,7 +34,7 @@ class WrongRecord:
 
     def __str__(self) -> str:
         column = self.column and f"column {self.column}" + (f" ({self.type})" if self.type else "")
-        return ", ".join(filter(None, (f"line {self.line}", column))) + f" {self.error}"
+        return ", ".join(filter(None, (f"line {places.line(self.line)}", column))) + f" {self.error}"
 
 
 def ragged(line: int, count: int, width: int) -> WrongRecord:

@@ -5,9 +5,9 @@ from typing import Any
 
 import psycopg
 
+from loader import places
 from loader.dialect import Dialect
-from loader.ledger import Job
-from loader.reading import Reading
+from loader.reading import Readings
 from loader.records import WrongRecord, readable
 from shared.datasets import Dataset
 from shared.errors import ErrorCode, Rejected
@@ -23,7 +23,7 @@ def check(dataset: Dataset, records: int, wrong: Sequence[WrongRecord]) -> None:
     Args:
         dataset: what it tolerates.
         records: in the file.
-        wrong: those of them that are wrong, by line.
+        wrong: those of them that are wrong, by place.
 
     Raises:
         Rejected: it may not; with the first lines, never with their data.
@@ -31,24 +31,25 @@ def check(dataset: Dataset, records: int, wrong: Sequence[WrongRecord]) -> None:
     tolerated = dataset.tolerated(records)
     if len(wrong) <= tolerated:
         return
-    first = "; ".join(map(str, wrong[:SHOWN])) + ("; …" if len(wrong) > SHOWN else "")
+    first = "; ".join(places.within(record.line) + str(record) for record in wrong[:SHOWN]) + ("; …" if len(wrong) > SHOWN else "")
     if not tolerated:
         raise Rejected(wrong[0].error_code, first if len(wrong) == 1 else f"{len(wrong)} records are wrong: {first}")
     limit = f"max_rejected_rows tolerates {tolerated}"
     raise Rejected(ErrorCode.TOO_MANY_REJECTED_ROWS, f"{len(wrong)} of {records} records are wrong, {limit}: {first}")
 
 
-def store(connection: psycopg.Connection[Any], job: Job, reading: Reading, wrong: Sequence[WrongRecord]) -> None:
+def store(connection: psycopg.Connection[Any], readings: Readings, wrong: Sequence[WrongRecord]) -> None:
     """Write them to hikyaku.rejected_rows, the one place for their text.
 
     Raises:
         psycopg.Error: the database fails.
     """
-    file = job.item.file
-    dialect = Dialect.of(reading.dataset)
+    if not wrong:
+        return
+    dialect = Dialect.of(readings.dataset)
     lines = {record.line for record in wrong if record.raw is None}
-    texts = {line: readable(record, dialect) for line, record in (reading.find(lines) if lines else ())}
+    texts = {line: readable(record, dialect) for line, record in (readings.find(lines) if lines else ())}
     with connection.cursor() as cursor, cursor.copy(COPY) as copy:
         for record in wrong:
-            place = (file.bucket, file.key, file.version_id, record.line, record.column)
-            copy.write_row((*place, record.error_code, record.error, texts.get(record.line, record.raw)))
+            where = (*readings.at(record.line).version, places.line(record.line), record.column)
+            copy.write_row((*where, record.error_code, record.error, texts.get(record.line, record.raw)))

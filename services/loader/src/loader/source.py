@@ -2,6 +2,7 @@
 
 import gzip
 import hashlib
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
@@ -34,6 +35,8 @@ class Source:
         self._max_ratio = max_ratio
         self._digest = hashlib.sha256()
         self.size = 0
+        self.packed = 0
+        """Bytes of its gzip."""
 
     @property
     def sha256(self) -> str:
@@ -47,22 +50,25 @@ class Source:
             Rejected: `gzip_invalid` or `too_large`.
             Retryable: `spool_unavailable`, the file is not there (any more).
         """
+        packed, self.packed = self._open()
+        with packed:
+            yield from self._inflated(packed)
+
+    def _open(self) -> tuple[BinaryIO, int]:
+        """The gzip, and its bytes."""
         try:
             spooled = self._path.open("rb")
         except FileNotFoundError:
             raise Retryable(ErrorCode.SPOOL_UNAVAILABLE, "the spool no longer holds the file: it will be decrypted again") from None
         except OSError as error:
-            raise _unreadable(error) from None
-        with spooled:
-            yield from self._inflated(spooled)
+            raise unreadable(error) from None
+        return spooled, os.fstat(spooled.fileno()).st_size
 
-    def _inflated(self, spooled: BinaryIO) -> Iterator[bytes]:
-        packed = spooled.seek(0, 2)
-        spooled.seek(0)
-        if not packed:
+    def _inflated(self, packed: BinaryIO) -> Iterator[bytes]:
+        if not self.packed:
             raise Rejected(ErrorCode.GZIP_INVALID, "the decrypted file is empty, not even a gzip of nothing")
-        limit = min(self._max_bytes, max(RATIO_FLOOR, packed * self._max_ratio))
-        stream = igzip.IGzipFile(fileobj=spooled, mode="rb")  # type: ignore[no-untyped-call] # isal annotates only parts of itself
+        limit = min(self._max_bytes, max(RATIO_FLOOR, self.packed * self._max_ratio))
+        stream = igzip.IGzipFile(fileobj=packed, mode="rb")  # type: ignore[no-untyped-call] # isal annotates only parts of itself
         while chunk := _read(stream):
             self.size += len(chunk)
             if self.size > limit:
@@ -79,9 +85,10 @@ def _read(stream: igzip.IGzipFile) -> bytes:
     except (gzip.BadGzipFile, igzip_lib.IsalError):  # type: ignore[misc] # isal's stub takes the class for an instance
         raise Rejected(ErrorCode.GZIP_INVALID, "the decrypted file is not gzip, or is damaged") from None
     except OSError as error:
-        raise _unreadable(error) from None
+        raise unreadable(error) from None
     return chunk
 
 
-def _unreadable(error: OSError) -> Retryable:
+def unreadable(error: OSError) -> Retryable:
+    """What it means that the spool fails."""
     return Retryable(ErrorCode.SPOOL_UNAVAILABLE, f"the spool can't be read: {error.strerror}")

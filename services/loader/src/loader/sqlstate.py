@@ -11,6 +11,7 @@ from types import MappingProxyType
 
 import psycopg
 
+from loader import places
 from shared.errors import CourierError, ErrorCode, Rejected, Retryable
 
 REJECTED = MappingProxyType(
@@ -76,7 +77,7 @@ class Place:
     staging: str = ""
     """The table that COPY names in an error's context."""
     line_of: Callable[[int], int] = int
-    """The file's line of what is a line to COPY."""
+    """The place of what is a line to COPY."""
     columns: Mapping[str, str] = field(default_factory=dict)
     """Types by column name."""
     grant: str = ""
@@ -123,7 +124,7 @@ def _where(error: psycopg.Error, place: Place) -> str:
     said, line = _said(error, place), line_of(error, place)
     named = re.search(r"column (.+?)(?::|$)", said)
     column = error.diag.column_name or (named[1] if named else None)
-    parts = [] if line is None else [f"line {place.line_of(line)}"]
+    parts = [] if line is None else [f"line {places.line(place.line_of(line))}"]
     if column is not None and column in place.columns:
         parts.append(f"column {column} ({place.columns[column]})")
     return ", ".join(parts)

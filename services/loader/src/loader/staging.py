@@ -5,8 +5,9 @@ aside those that COPY would not get over. It is taken where something needs the 
 wrong, should its dataset tolerate wrong records: so clean files pay nothing for being lucky.
 """
 
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+import hashlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import psycopg
@@ -18,8 +19,8 @@ from loader.dialect import Dialect
 from loader.encoding import no_text
 from loader.front import Front
 from loader.layout import Layout, lay_out
-from loader.reading import Lines, Reading
-from loader.records import Sieve, WrongRecord
+from loader.reading import Lines, Reading, Readings
+from loader.records import Sieve, WrongRecord, check_number
 from loader.relation import Relation, key_of
 from loader.staging_table import StagingTable
 from shared.datasets import Dataset, Header, Mode
@@ -32,7 +33,7 @@ Connection = psycopg.Connection[Any]
 
 @dataclass(frozen=True, slots=True)
 class Staged:
-    """A file that is in the staging table, all of it but the wrong records."""
+    """A file, or a whole group, that is in the staging table, all of it but the wrong records."""
 
     name: str
     """Of the staging table."""
@@ -45,11 +46,13 @@ class Staged:
     """In the staging table."""
     content_sha256: str
     wrong: tuple[WrongRecord, ...] = ()
-    """Put aside, by line."""
+    """Put aside, by place."""
     numbered: bool = False
     """Whether the staging table has the lines."""
     unchecked: bool = False
     """Whether rows may lack what the table requires."""
+    by_part: tuple[int, ...] = ()
+    """Records of each file."""
 
     @property
     def table(self) -> sql.Identifier:
@@ -57,47 +60,117 @@ class Staged:
         return sql.Identifier("pg_temp", self.name)
 
 
-def fill(connection: Connection, relation: Relation, reading: Reading) -> Staged:
-    """Copy a file into an empty staging table, whose rows live until the transaction ends.
+def fill(connection: Connection, relation: Relation, readings: Readings) -> Staged:
+    """Copy a file, or the parts of a group, into an empty staging table, whose rows live until the transaction ends.
 
     Raises:
         Rejected: whatever is wrong with the file as a file.
         Retryable: the spool or the database fails.
     """
-    if not reading.tolerant or reading.careful:
-        return _fill(connection, relation, reading)
+    if not readings.tolerant or readings.careful:
+        return _fill(connection, relation, readings)
     try:
         # A savepoint: what the quick way staged must be gone.
         with connection.transaction():
-            return _fill(connection, relation, reading)
+            return _fill(connection, relation, readings)
     except Rejected as rejection:
         if rejection.error_code not in sqlstate.OF_A_ROW:
             raise
-    return _fill(connection, relation, replace(reading, careful=True))
+    return _fill(connection, relation, readings.changed(careful=True))
 
 
-def _fill(connection: Connection, relation: Relation, reading: Reading) -> Staged:
-    dataset, dialect, source = reading.dataset, Dialect.of(reading.dataset), reading.open()
-    head, chunks = reading.begin(source)
-    layout = lay_out(relation, dataset, head.names, from_file=dataset.header is not Header.NONE)
-    key = _key(relation, dataset, layout.names)
-    # Of a tolerant dataset, a row without a value is found later, and put aside.
-    required = () if reading.tolerant else tuple(c.name for c in layout.columns if c.not_null or c.name in key)
-    table = StagingTable(relation, layout, required, numbered=reading.numbered)
-    checks = Front(dialect, head.lines + 1, end_marker=connection.info.server_version < END_MARKER_HARMLESS_FROM)
-    sieve = Sieve(
-        dialect, len(layout.fields), head.lines + 1, no_text(connection, reading) if reading.careful else (), strict=not reading.tolerant
+def _fill(connection: Connection, relation: Relation, readings: Readings) -> Staged:
+    filling = _Filling(connection, relation)
+    parts = [filling.add(reading) for reading in readings.parts]
+    table, wrong = filling.table, tuple(record for part in parts for record in part.wrong)
+    check_number(wrong)
+    return Staged(
+        table.name,
+        table.layout,
+        filling.key,
+        sum(part.records for part in parts),
+        sum(part.rows for part in parts),
+        content_of([part.sha256 for part in parts]),
+        wrong,
+        table.numbered,
+        readings.tolerant,
+        tuple(part.records for part in parts),
     )
-    pieces = _prepared(checks, chunks, dialect, sieve if reading.numbered else None)
-    copy = Copy(connection, table, dialect, Lines(reading, checks, sieve, head.lines, len(layout.fields)), relation.grant(dataset))
-    rows, unfit = copy.tolerant(pieces) if reading.tolerant else (copy.strict(pieces), [])
-    wrong = tuple(sorted([*sieve.wrong, *unfit], key=lambda record: record.line))
-    if wrong and not reading.tolerant:
-        raise Rejected(wrong[0].error_code, str(wrong[0]))
-    if rows + len(wrong) != checks.records:
-        # Never seen. Should COPY and we ever disagree on what a record is, the table must not be where it shows.
-        raise Rejected(ErrorCode.CSV_MALFORMED, f"the file has {checks.records} records, PostgreSQL read {rows + len(unfit)}")
-    return Staged(table.name, layout, key, checks.records, rows, source.sha256, wrong, reading.numbered, reading.tolerant)
+
+
+def content_of(parts: Sequence[str]) -> str:
+    """Hex SHA-256 that tells the content of a file, or of a group by those of its parts."""
+    return parts[0] if len(parts) == 1 else hashlib.sha256("\n".join(parts).encode()).hexdigest()
+
+
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """A file that is in the staging table."""
+
+    records: int
+    rows: int
+    sha256: str
+    wrong: tuple[WrongRecord, ...]
+
+
+class _Filling:
+    """The files of one staging table, one after another."""
+
+    table: StagingTable
+    key: tuple[str, ...]
+
+    def __init__(self, connection: Connection, relation: Relation) -> None:
+        self._connection = connection
+        self._relation = relation
+        self._names: tuple[str, ...] | None = None
+
+    def add(self, reading: Reading) -> _Part:
+        """Copy one file.
+
+        Raises:
+            Rejected: it is wrong; of a part, the error says which.
+            Retryable: the spool or the database fails.
+        """
+        try:
+            return self._add(reading)
+        except Rejected as rejection:
+            if not reading.part:
+                raise
+            raise Rejected(rejection.error_code, f"part {reading.part} ({reading.version.key}): {rejection.message}") from None
+
+    def _add(self, reading: Reading) -> _Part:
+        dataset, dialect, source = reading.dataset, Dialect.of(reading.dataset), reading.open()
+        head, chunks = reading.begin(source)
+        self._lay_out(head.names, reading)
+        connection, table, width = self._connection, self.table, len(self.table.layout.fields)
+        checks = Front(dialect, head.lines + 1, end_marker=connection.info.server_version < END_MARKER_HARMLESS_FROM)
+        first = reading.first + head.lines
+        sieve = Sieve(dialect, width, first + 1, no_text(connection, reading) if reading.careful else (), strict=not reading.tolerant)
+        pieces = _prepared(checks, chunks, dialect, sieve if reading.numbered else None)
+        copy = Copy(connection, table, dialect, Lines(reading, checks, sieve, first, width), self._relation.grant(dataset))
+        rows, unfit = copy.tolerant(pieces) if reading.tolerant else (copy.strict(pieces), [])
+        wrong = tuple(sorted([*sieve.wrong, *unfit], key=lambda record: record.line))
+        if wrong and not reading.tolerant:
+            raise Rejected(wrong[0].error_code, str(wrong[0]))
+        if rows + len(wrong) != checks.records:
+            # Never seen. Should COPY and we ever disagree on what a record is, the table must not be where it shows.
+            raise Rejected(ErrorCode.CSV_MALFORMED, f"the file has {checks.records} records, PostgreSQL read {rows + len(unfit)}")
+        return _Part(checks.records, rows, source.sha256, wrong)
+
+    def _lay_out(self, names: tuple[str, ...], reading: Reading) -> None:
+        """By the first file; the others must be like it."""
+        if self._names is not None:
+            if names != self._names:
+                what = "its header is not that of part 1: every part must name the same columns in the same order"
+                raise Rejected(ErrorCode.COLUMNS_MISMATCH, what)
+            return
+        relation, dataset = self._relation, reading.dataset
+        layout = lay_out(relation, dataset, names, from_file=dataset.header is not Header.NONE)
+        self.key = _key(relation, dataset, layout.names)
+        # Of a tolerant dataset, a row without a value is found later, and put aside.
+        required = () if reading.tolerant else tuple(c.name for c in layout.columns if c.not_null or c.name in self.key)
+        self.table = StagingTable(relation, layout, required, numbered=reading.numbered)
+        self._names = names
 
 
 def _prepared(checks: Front, chunks: Iterator[bytes], dialect: Dialect, sieve: Sieve | None) -> Iterator[bytes]:

@@ -36,6 +36,7 @@ class StagingTable:
         self.numbered = numbered
         self._required = required
         self.name = self._name()
+        self._there = self.name in relation.kept
         self.identifier = sql.Identifier("pg_temp", self.name)
 
     @property
@@ -51,11 +52,11 @@ class StagingTable:
         return name if keep and all(column.builtin for column in self.layout.columns) else NAME
 
     def create(self, connection: psycopg.Connection[Any]) -> None:
-        """Create it, unless this session has it.
+        """Create it, unless this session has it, or it was created for the part before.
 
         Types, lengths, domains and collations are as the target has them, so that COPY finds wrong values and can name their line.
         """
-        if self.name in self.relation.kept:
+        if self._there:
             return
         parts = [_null("bigint", LINE)] if self.numbered else []
         parts += [_as_is(field.staged) if field.column else _null("text", field.staged) for field in self.layout.fields]
@@ -69,6 +70,7 @@ class StagingTable:
             alterations = sql.SQL(", ").join(sql.SQL("ALTER {} SET NOT NULL").format(sql.Identifier(name)) for name in self._required)
             statement = sql.SQL("{}; ALTER TABLE {} {}").format(statement, self.identifier, alterations)
         connection.execute(statement, prepare=False)
+        self._there = True
 
 
 def _as_is(name: str) -> sql.Composed:

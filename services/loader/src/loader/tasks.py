@@ -22,6 +22,7 @@ def load(loader: Loader, data: dict[str, Any], lost: int = 0) -> dict[str, Any]:
     parcel = DecryptedParcel.read(data)
     crashed = losses.verdict([item.file for item in parcel.items], lost)
     settlements = tuple(loader.settle(_less_crashed(item, crashed)) for item in parcel.items)
+    loader.expire_groups()
     for item in parcel.items:
         failpoint(Point.LOADER_RETURNING, item.file.key)
     return SettledParcel(parcel_id=parcel.parcel_id, settlements=settlements).dump()

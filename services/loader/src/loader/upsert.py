@@ -7,8 +7,8 @@ from typing import Any
 import psycopg
 from psycopg import sql
 
-from loader import sqlstate
-from loader.reading import Reading
+from loader import places, sqlstate
+from loader.reading import Readings
 from loader.relation import Relation, identifiers
 from loader.staging import Staged
 from loader.staging_table import LINE
@@ -21,7 +21,7 @@ LOCK_CLASS = 0x68696B79
 Connection = psycopg.Connection[Any]
 Query = sql.SQL | sql.Composed
 Span = tuple[int, int]
-"""First and last line."""
+"""First and last place."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,26 +58,24 @@ def lock(connection: Connection, relation: Relation) -> None:
 
 
 class Merge:
-    """Moves the staged rows of one file into its target.
+    """Moves the staged rows of one file, or of a whole group, into their target.
 
     Every method raises `Rejected` for duplicate keys, a violated constraint or a missing GRANT, and `Retryable` when the database fails.
 
     Args:
         connection: in the transaction that holds the table's lock.
         relation: the target.
-        reading: how, and the file itself.
+        readings: how, and the file itself.
         staged: what.
-        key: of the object, for `file_column`.
     """
 
-    def __init__(self, connection: Connection, relation: Relation, reading: Reading, staged: Staged, key: str) -> None:
+    def __init__(self, connection: Connection, relation: Relation, readings: Readings, staged: Staged) -> None:
         self.connection = connection
         self.relation = relation
-        self.dataset = reading.dataset
-        self._reading = reading
+        self.dataset = readings.dataset
+        self._readings = readings
         self.staged = staged
-        self._object_key = key
-        self._place = sqlstate.Place(grant=relation.grant(reading.dataset))
+        self._place = sqlstate.Place(grant=relation.grant(readings.dataset))
         self._repeated = 0
         self._inserts_before = 0
 
@@ -222,12 +220,18 @@ class Merge:
         dataset = self.dataset
         made: dict[str, sql.Composable] = {}
         if dataset.file_column:
-            made[dataset.file_column] = sql.SQL("{}").format(self._object_key)
+            made[dataset.file_column] = self._object_key()
         if dataset.line_column:
-            made[dataset.line_column] = sql.SQL("s.{}").format(sql.Identifier(LINE))
+            made[dataset.line_column] = sql.SQL("s.{} & {}").format(sql.Identifier(LINE), places.line(-1))
         if dataset.on_extra_column is OnExtraColumn.RESCUE:
             made[dataset.rescue_column] = self._rescued()
         return made
+
+    def _object_key(self) -> sql.Composable:
+        keys = [part.version.key for part in self._readings.parts]
+        if not self._readings.parts[0].part:
+            return sql.SQL("{}").format(keys[0])
+        return sql.SQL("({}::text[])[s.{} >> {}]").format(keys, sql.Identifier(LINE), places.LINE_BITS)
 
     def _rescued(self) -> sql.Composable:
         extras = self.staged.layout.extras
@@ -284,12 +288,12 @@ class Merge:
         )
         first = self.number(query.format(identifiers(self.staged.key), self.staged.table))
         key = ", ".join(self.staged.key)
-        what = f"{self._repeated} records repeat the key ({key}) of an earlier one, the first in line {self._line(first)}"
+        what = f"{self._repeated} records repeat the key ({key}) of an earlier one, the first in {places.named(self._place_of(first))}"
         advice = 'or set on_duplicate_key = "last" to let the later record win'
         return Rejected(ErrorCode.DUPLICATE_KEYS, f"{what}: correct the file, {advice}")
 
-    def _line(self, record: int) -> int:
-        """Where the staged record of this number begins in the file."""
+    def _place_of(self, record: int) -> int:
+        """Where the staged record of this number begins."""
         wrong = {each.line for each in self.staged.wrong}
-        lines = (line for line, _ in self._reading.walk() if line not in wrong)
+        lines = (line for line, _ in self._readings.walk() if line not in wrong)
         return next(islice(lines, record - 1, None))

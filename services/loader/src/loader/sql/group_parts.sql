@@ -1,0 +1,5 @@
+SELECT p.part, p.bucket, p.key, p.version_id, p.content_sha256, p.csv_bytes, p.gzip_bytes, f.sequencer, f.event_time
+FROM hikyaku.group_parts AS p
+INNER JOIN hikyaku.files AS f USING (bucket, key, version_id)
+WHERE p.group_id = %(group_id)s
+ORDER BY p.part

@@ -8,6 +8,7 @@ import sys
 import time
 import urllib.request
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -129,9 +130,22 @@ class Stack:
     def owns(self, process: psutil.Process) -> bool:
         """Whether the process is one of the stack's: nobody else is ever signalled."""
         try:
-            return bool(Path(process.cwd()).is_relative_to(self.folder))
+            return self._works_here(process)
+        except psutil.AccessDenied:
+            # A service is confined: its folder is shown to root only. Others see who started it, which is the stack's supervisor.
+            return self._is_of_ours(process)
         except (psutil.Error, OSError):
             return False
+
+    def _is_of_ours(self, process: psutil.Process) -> bool:
+        for parent in process.parents():
+            with suppress(psutil.Error, OSError):
+                if self._works_here(parent):
+                    return True
+        return False
+
+    def _works_here(self, process: psutil.Process) -> bool:
+        return Path(process.cwd()).is_relative_to(self.folder)
 
     def main(self, name: str) -> list[int]:
         """The main process of a program, none while it is away."""

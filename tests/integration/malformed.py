@@ -341,6 +341,8 @@ SCHEMES = {
     "mixed, cr then lf": (b"\r", b"\n"),
     "mixed, cr then crlf": (b"\r", b"\r\n"),
 }
+SHORT_RECORDS = "max_ratio = 100000\nmax_record_bytes = 2097152"
+TOO_LONG = file(GOOD) + f"2,{CANARY}".encode() + b"x" * (3 * MEBI) + b",y\n"
 SHAPES = {
     **{
         name: whole(
@@ -371,6 +373,15 @@ SHAPES = {
     "unclosed behind cells with a lone cr": whole(file(f'1,"a\rb",{CANARY}', f'2,"x,{CANARY}'), "csv_malformed", "not closed", 4),
     "too large a cell": whole(
         file(GOOD, f'2,"{CANARY}') + b"x" * (40 * MEBI) + b'",y\n', "csv_malformed", "not closed within", 3, options="max_ratio = 100000"
+    ),
+    "too long a record": whole(TOO_LONG, "too_large", "a record has more than 2097152", 3, options=SHORT_RECORDS),
+    # PostgreSQL has an error of its own by then, which quotes the row.
+    "too long a record behind a wrong one": whole(
+        file(GOOD, f"2,{CANARY}") + TOO_LONG.partition(b"\n")[2],
+        "too_large",
+        "a record has more than 2097152",
+        5,
+        options=SHORT_RECORDS,
     ),
     "half a character at the end": whole(file(GOOD)[:-1] + b"\xe5\xba", "encoding_invalid", "", 2),
     "utf-16 with half a surrogate": whole(

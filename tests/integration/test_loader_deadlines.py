@@ -199,6 +199,7 @@ def test_the_worker_hands_a_task_the_number_of_its_losses(stock: Desk, tmp_path:
             "redis_url": "redis://127.0.0.1:1/0",
             "database_url": stock.database.url(),
             "spool_dir": stock.folder / "spool",
+            "spool_on_disk": "allow",
             "datasets": tmp_path / "datasets.toml",
         }
     )

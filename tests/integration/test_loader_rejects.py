@@ -63,6 +63,9 @@ BAD = {
     "no header but data": Bad(text(GOOD, head=""), "columns_mismatch", "has the file a header?"),
     "no header, but a cell like a column's name": Bad(text(f"id,{CANARY}\n", head=""), "columns_mismatch", "has the file a header?"),
     "above the dataset's limit": Bad(text(GOOD), "too_large", "40 bytes", "max_bytes = 40"),
+    "a record above the dataset's limit": Bad(
+        text(GOOD, f"2,{CANARY * 9},1,,,1"), "too_large", "line 3: a record", f"max_record_bytes = {len(GOOD)}"
+    ),
     "unknown columns of datasets.toml": Bad(text(head=""), "columns_mismatch", "no column nom", 'header = "none"\ncolumns = ["nom"]'),
     "an unusable key": Bad(text(GOOD), "dataset_invalid", "no unique index on (name, day)", 'key = ["name", "day"]'),
     "a table that is not there": Bad(text(GOOD), "table_unknown", "no table public.nowhere", 'table = "nowhere"'),

@@ -80,7 +80,7 @@ KINDS: dict[str, tuple[type, ...]] = {
 def accepts(schema: dict[str, Any], value: Any, document: dict[str, Any]) -> bool:
     if "$ref" in schema:
         return accepts(document["definitions"][schema["$ref"].removeprefix("#/definitions/")], value, document)
-    if isinstance(value, int | float) and value < schema.get("minimum", value):
+    if isinstance(value, int | float) and not schema.get("minimum", value) <= value <= schema.get("maximum", value):
         return False
     if "anyOf" in schema:
         return any(accepts(choice, value, document) for choice in schema["anyOf"])
@@ -129,6 +129,7 @@ def test_the_schema_takes_what_is_right(text: str) -> None:
         "timezone = 'a b'",
         "max_bytes = '1'",
         "max_bytes = 0",
+        "max_record_bytes = 67108865",
         "max_rejected_rows = -1",
         "signature = true",
         "senders = 'a,b'",

@@ -29,6 +29,7 @@ def settings(tmp_path: Path) -> DecryptorSettings:
             "redis_url": "redis://127.0.0.1:1/0",
             "instance": "test",
             "spool_dir": tmp_path / "spool",
+            "spool_on_disk": "allow",
             "identities_dir": tmp_path / "identities",
             "datasets": tmp_path / "datasets.toml",
         }
@@ -93,6 +94,7 @@ def environment(settings: DecryptorSettings) -> dict[str, str]:
     return {
         "HIKYAKU_REDIS_URL": settings.redis_url.get_secret_value(),
         "HIKYAKU_SPOOL_DIR": str(settings.spool_dir),
+        "HIKYAKU_SPOOL_ON_DISK": str(settings.spool_on_disk),
         "HIKYAKU_IDENTITIES_DIR": str(settings.identities_dir),
         "HIKYAKU_DATASETS": str(settings.datasets),
     }
@@ -116,7 +118,7 @@ def test_it_says_when_signatures_are_required_and_nobody_is_known(settings: Decr
 
 
 def test_the_age_of_manifests_is_a_setting(settings: DecryptorSettings) -> None:
-    senders, _ = _senders(settings.model_copy(update={"manifest_max_age": 5}))
+    _, senders, _ = _senders(settings.model_copy(update={"manifest_max_age": 5}))
     assert senders is not None
     assert senders._max_age == 5
 

@@ -47,6 +47,7 @@ def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> DecryptorSettin
             "redis_url": "redis://127.0.0.1:1/0",
             "instance": "test",
             "spool_dir": tmp_path / "spool",
+            "spool_on_disk": "allow",
             "identities_dir": tmp_path / "identities",
             "datasets": tmp_path / "datasets.toml",
             "s3_connect_timeout": 0.3,

@@ -2,6 +2,7 @@ import hashlib
 import io
 import zlib
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from pathlib import Path
 
 import pyrage
@@ -15,6 +16,14 @@ from shared.errors import ErrorCode, Rejected, Retryable
 
 VECTORS = sorted((Path(__file__).parents[1] / "data" / "age-testkit").iterdir())
 AGE_KEY = "AGE-SECRET-KEY-1"
+EXCLUDED: tuple[tuple[str, str, set[ErrorCode]], ...] = (
+    ("armor_*", "armor: senders have no use for a third more bytes, and it is one more parser", {ErrorCode.AGE_HEADER_INVALID}),
+    ("scrypt", "passphrases: nobody is there to type one, and a file could ask for hours of work", {ErrorCode.AGE_HEADER_INVALID}),
+    ("scrypt_[!u]*", "the same; scrypt_uppercase is a stanza that nobody knows, and judged as such", {ErrorCode.AGE_HEADER_INVALID}),
+    # Sound or not, it is for nobody here.
+    ("hybrid*", "post-quantum identities: pyrage has none", {ErrorCode.NO_MATCHING_IDENTITY, ErrorCode.AGE_HEADER_INVALID}),
+)
+"""Vectors, by name, of what we do not open even where age does: why not, and the code that says so."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,20 +63,16 @@ def code_of(data: bytes, ring: Keyring) -> ErrorCode:
 
 def expected(name: str, vector: Vector) -> set[ErrorCode]:
     """What the vector must lead to, where it is not to be opened."""
-    fields, verdict = vector.fields, vector.fields["expect"]
-    if "armored" in fields or ("passphrase" in fields and "-> scrypt" in vector.data.decode("latin-1")):
-        # Outside our format, whatever is in it.
-        return {ErrorCode.AGE_HEADER_INVALID}
-    if name.startswith("hybrid"):
-        # pyrage has no post-quantum identities: sound or not, it is for nobody here.
-        return {ErrorCode.NO_MATCHING_IDENTITY, ErrorCode.AGE_HEADER_INVALID}
+    for pattern, _, codes in EXCLUDED:
+        if fnmatchcase(name, pattern):
+            return codes
     return {
         "header failure": {ErrorCode.AGE_HEADER_INVALID},
         "HMAC failure": {ErrorCode.AGE_HEADER_INVALID},
         "no match": {ErrorCode.NO_MATCHING_IDENTITY},
         "payload failure": {ErrorCode.CIPHERTEXT_CORRUPT},
         "success": set(),
-    }[verdict]
+    }[vector.fields["expect"]]
 
 
 @pytest.mark.parametrize("path", VECTORS, ids=lambda path: path.name)
@@ -87,6 +92,8 @@ def test_the_vectors_are_all_there() -> None:
     outcomes = [expected(path.name, read_vector(path)) for path in VECTORS]
     assert len(outcomes) == 143
     assert outcomes.count(set()) == 14
+    names = [path.name for path in VECTORS]
+    assert [sum(fnmatchcase(name, pattern) for name in names) for pattern, _, _ in EXCLUDED] == [33, 1, 23, 18]
 
 
 IDENTITY = pyrage.x25519.Identity.generate()

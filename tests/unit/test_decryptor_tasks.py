@@ -437,6 +437,22 @@ def test_an_identity_added_or_removed_counts_from_the_next_file(line: Line) -> N
     assert line.decrypt(ref()).problem is None
 
 
+def test_keys_are_rotated_by_adding_a_file_and_removing_one_later(line: Line) -> None:
+    """Nothing is restarted, and at each moment every file opens that was sent to a recipient of then, under the right name."""
+    new = pyrage.x25519.Identity.generate()
+    data = pyrage.encrypt(PLAIN, [new.to_public()])
+
+    def opened_by(sent: bytes) -> str | None:
+        line.put(sent)
+        return line.decrypt(ref(sent)).recipient_identity
+
+    assert (opened_by(SEALED), opened_by(data)) == ("courier", None)
+    line.add_identity("2027.txt", new)
+    assert (opened_by(SEALED), opened_by(data)) == ("courier", "2027")
+    (line.identities / "courier.txt").unlink()
+    assert (opened_by(SEALED), opened_by(data)) == (None, "2027")
+
+
 def test_a_keyring_out_of_order_rejects_nothing_for_good(line: Line) -> None:
     line.put()
     (line.identities / "courier.txt").chmod(0o644)

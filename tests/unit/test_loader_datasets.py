@@ -119,6 +119,7 @@ WRONG = {
     "match = 'incoming/test/*'": "line 4: datasets.orders.match: match never does: a dry run's key",
     "max_bytes = 0": "line 4: datasets.orders.max_bytes: must be at least 1",
     "max_bytes = 1e9": "line 4: datasets.orders.max_bytes: must be a whole number",
+    "max_record_bytes = 1000000000": "line 4: datasets.orders.max_record_bytes: must be at most 67108864",
     "max_ratio = true": "line 4: datasets.orders.max_ratio: must be a whole number",
     **{
         f"max_rejected_rows = {said}": "must be a count of rows as 10, or a share"

@@ -3,6 +3,7 @@
 import codecs
 import csv
 import io
+import re
 from collections.abc import Iterator
 from itertools import pairwise
 
@@ -174,6 +175,43 @@ class TestFront:
             list(Front(PLAIN).passed(endless()))
         assert taken <= front.MAX_QUOTED + CHUNK
 
+    @given(st.lists(st.text(st.sampled_from('a",\n'), max_size=9), min_size=1, max_size=8), CUTS, ENDS, st.integers(1, 25), st.booleans())
+    def test_a_record_that_is_too_long_is_told_by_its_line(
+        self, cells: list[str], cuts: list[int], end: bytes, most: int, ended: bool
+    ) -> None:
+        quoted = ['"' + cell.replace('"', '""') + '"' if set(cell) & set('",\n') else cell for cell in cells]
+        written = [cell.replace("\n", end.decode()).encode() + b",x" for cell in quoted]
+        data = end.join([*written, b""]) if ended else end.join(written)
+        line, expected = 1, None
+        for record in written:
+            if len(record) > most:
+                expected = f"too_large: line {line}: a record has more than {most} bytes"
+                break
+            line += front.lines_in(record) + 1
+        checks = Front(PLAIN, max_record=most)
+        try:
+            list(checks.passed(pieces(data, cuts)))
+            said = None
+        except Rejected as rejection:
+            said = str(rejection)
+        assert (said or "").startswith(expected or "")
+        assert (said is None) == (expected is None)
+
+    @pytest.mark.parametrize("unit", [b"a", b",", b'"a",', b'"\n",', b"a\0", "座".encode()], ids=repr)
+    def test_a_record_without_end_is_given_up_within_a_bound(self, unit: bytes) -> None:
+        taken = 0
+
+        def endless() -> Iterator[bytes]:
+            nonlocal taken
+            while True:
+                taken += CHUNK
+                yield (unit * CHUNK)[:CHUNK]
+
+        with pytest.raises(Rejected, match="is a line end missing") as caught:
+            sum(map(len, Front(PLAIN, max_record=4 * CHUNK).passed(endless())))
+        assert caught.value.error_code == "too_large"
+        assert taken <= 6 * CHUNK
+
     @given(st.lists(st.sampled_from([b"\\.", b"a", b"\n", b"\r", b"\\", b"."]), max_size=30), CUTS)
     def test_an_end_marker_is_found_wherever_the_chunks_are_cut(self, tokens: list[bytes], cuts: list[int]) -> None:
         data = b"".join(tokens).replace(b"\r", b"\n")
@@ -182,6 +220,14 @@ class TestFront:
 
 
 class TestRecords:
+    @given(
+        st.lists(st.sampled_from([b"a", b",", b"\n", b"\r", b"\r\n", b'"a"', b'"\n"', b'"\r\n""\n"', b'""']), max_size=40), st.booleans()
+    )
+    def test_the_last_end_is_found_from_behind_as_from_the_front(self, parts: list[bytes], many: bool) -> None:
+        data = b"".join(parts) + (b'"' + b"\n" * 50 + b'"' if many else b"")
+        ends = [found.end() for found in PLAIN.record.finditer(data, 0, (PLAIN.records.match(data) or re.match(b"", b"")).end())]  # type: ignore[union-attr]
+        assert PLAIN.records_end(data) == (ends[-1] if ends else 0)
+
     @given(st.lists(st.text(st.sampled_from('a",\n'), max_size=5), min_size=1, max_size=8), CUTS, ENDS)
     def test_wherever_the_pieces_are_cut_records_stay_whole(self, cells: list[str], cuts: list[int], end: bytes) -> None:
         written = io.StringIO()

@@ -187,6 +187,7 @@ def environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("HIKYAKU_REDIS_URL", "redis://127.0.0.1:1/0")
     monkeypatch.setenv("HIKYAKU_DATABASE_URL", "postgresql://x@127.0.0.1:1/x")
     monkeypatch.setenv("HIKYAKU_SPOOL_DIR", str(tmp_path))
+    monkeypatch.setenv("HIKYAKU_SPOOL_ON_DISK", "allow")
     monkeypatch.setenv("HIKYAKU_DATASETS", str(tmp_path / "datasets.toml"))
     return tmp_path
 

@@ -68,6 +68,13 @@ def test_the_spool_may_be_the_callers(layout: Layout) -> None:
     assert _line(layout, {"HIKYAKU_SPOOL_DIR": "/spool"})["loader"].env["HIKYAKU_SPOOL_DIR"] == "/spool"
 
 
+@pytest.mark.parametrize("service", ["decryptor", "loader"])
+def test_only_the_stacks_own_spool_may_lie_on_a_disk(layout: Layout, service: str) -> None:
+    assert _line(layout)[service].env["HIKYAKU_SPOOL_ON_DISK"] == "allow"
+    assert "HIKYAKU_SPOOL_ON_DISK" not in _line(layout, {"HIKYAKU_SPOOL_DIR": "/spool"})[service].env
+    assert _line(layout, {"HIKYAKU_SPOOL_ON_DISK": "refuse"})[service].env["HIKYAKU_SPOOL_ON_DISK"] == "refuse"
+
+
 def test_what_is_written_is_read_again(layout: Layout) -> None:
     told = _line(layout)["poller"]
     assert program.write(layout, told) == []

@@ -63,6 +63,9 @@ POSTGRESQL_ENCODINGS = MappingProxyType(
 files reach it as UTF-8."""
 
 GIB = 1024**3
+MIB = 1024**2
+MAX_RECORD = 64 * MIB
+"""Bytes of one record at the most: so much is held in memory where records are looked at one by one."""
 
 
 class Mode(StrEnum):
@@ -204,6 +207,8 @@ class Options(BaseModel):
     """Bytes of CSV above which a file is refused as `too_large`; of a group, the bytes of all its parts together."""
     max_ratio: int = Field(default=200, ge=2, strict=True)
     """Bytes of CSV per byte of gzip above which a file is taken for a bomb: real CSV has 3 to 20, a bomb 1,029."""
+    max_record_bytes: int = Field(default=MAX_RECORD, ge=1, le=MAX_RECORD, strict=True)
+    """Bytes above which a record, without its line end, makes a file `too_large`; it can only be lowered."""
     after_load: AfterLoad = AfterLoad.KEEP
     """What happens to the object in S3 once its rows are committed, or were before under another key (`duplicate`). Any other file's
     object stays. The decryptor must be allowed to: parameter `AfterLoad` of `aws/stack.yaml`."""

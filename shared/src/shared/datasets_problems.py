@@ -17,6 +17,7 @@ TYPES = {
     "tuple_type": 'must be a list of texts: ["…", "…"]',
     "dict_type": 'must be a table of texts: {{a = "…"}}',
     "greater_than_equal": "must be at least {ge}",
+    "less_than_equal": "must be at most {le}",
     "too_long": "must not have more than {max_length} entry",
     "too_short": "must not be empty",
 }

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic.fields import FieldInfo
 from pydantic.json_schema import GenerateJsonSchema, models_json_schema
 
-from shared.datasets import GIB, Entry, Options
+from shared.datasets import GIB, MIB, Entry, Options
 from shared.datasets_values import Fits
 
 if TYPE_CHECKING:
@@ -116,8 +116,9 @@ def _table(fields: dict[str, FieldInfo]) -> str:
 def _default(value: object) -> str:
     if isinstance(value, tuple) and len(value) == 1:
         return f'`"{value[0]}"`'
-    if isinstance(value, int) and value and value % GIB == 0:
-        return f"{value // GIB} GiB"
+    for size, name in ((GIB, "GiB"), (MIB, "MiB")):
+        if isinstance(value, int) and value and value % size == 0:
+            return f"{value // size} {name}"
     return "–" if value in (None, "", (), {}) else f"`{value}`"
 
 

@@ -12,6 +12,7 @@ from flower.options import options
 from pydantic import AfterValidator, Field, SecretStr
 
 from shared import celery_app, logging
+from shared.confine import confine
 from shared.contract import QueueName
 from shared.settings import CommonSettings, load
 
@@ -59,6 +60,7 @@ class FlowerSettings(CommonSettings):
 
 def main() -> None:
     """Run Flower in this process."""
+    confine()
     settings = load(FlowerSettings)
     logging.configure("flower", settings.instance, settings.log_format, settings.log_level)
     # It consumes nothing. The queue is the one whose length is shown while no worker has told of others.

@@ -16,6 +16,7 @@ import socket
 import ssl
 import sys
 from collections.abc import Sequence
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any, Literal, NoReturn, TypeVar
 from urllib.parse import urlsplit
@@ -140,6 +141,15 @@ class AwsSettings(CommonSettings):
     """The SDK itself reads only the second of the two."""
 
 
+class SpoolOnDisk(StrEnum):
+    """What to make of a spool that is not in memory."""
+
+    REFUSE = "refuse"
+    """The service does not start."""
+    ALLOW = "allow"
+    """It starts, and says so in its log: for tests and laptops."""
+
+
 class WorkerSettings(CommonSettings):
     """What the decryptor and the loader read, as Celery workers that share the spool."""
 
@@ -152,6 +162,8 @@ class WorkerSettings(CommonSettings):
     poller's setting of the same name, after which a silent chain is given up."""
     spool_dir: Path
     """Where decrypted files wait for the loader: a tmpfs that only these two services see."""
+    spool_on_disk: SpoolOnDisk = SpoolOnDisk.REFUSE
+    """Whether the spool may be something else than a tmpfs: then plaintext rests on a disk."""
     datasets: Path
     """datasets.toml. It need not exist: without an entry, a dataset goes to the table of its name."""
 

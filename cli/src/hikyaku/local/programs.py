@@ -60,9 +60,13 @@ def _service(
         "HIKYAKU_HEALTH_FILE": str(health_file(layout, name)),
         "PYTHONUNBUFFERED": "1",
     }
-    spool = {"HIKYAKU_SPOOL_DIR": str(layout.spool)}
-    env = {**environment.base(caller), **spool, **environment.settings(caller), **common, **own}
+    env = {**environment.base(caller), **_spool(layout, caller), **environment.settings(caller), **common, **own}
     return Program(name=name, argv=(sys.executable, "-m", module or name), env=env)
+
+
+def _spool(layout: Layout, caller: Mapping[str, str]) -> dict[str, str]:
+    """The caller's own, or else a folder of this stack, which lies on a disk: its files are tests and demos."""
+    return {} if "HIKYAKU_SPOOL_DIR" in caller else {"HIKYAKU_SPOOL_DIR": str(layout.spool), "HIKYAKU_SPOOL_ON_DISK": "allow"}
 
 
 def _poller(layout: Layout, state: State, outputs: aws.Outputs, caller: Mapping[str, str]) -> dict[str, str]:

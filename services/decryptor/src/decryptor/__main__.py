@@ -1,12 +1,12 @@
 """`python -m decryptor`: a Celery worker whose main process is this very process, until SIGTERM."""
 
 import os
-import resource
 import sys
 
 from decryptor.app import build_app
 from decryptor.settings import DecryptorSettings
 from shared import celery_app, failpoint, logging
+from shared.confine import confine
 from shared.settings import load
 
 OWNER_ONLY = 0o077
@@ -15,8 +15,7 @@ OWNER_ONLY = 0o077
 def main() -> int:
     """Run the worker until it is told to stop: 0. 1 when Celery gave up, 2 for wrong settings."""
     os.umask(OWNER_ONLY)
-    # A core dump would leave keys and plaintext on a disk.
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    confine()
     settings = load(DecryptorSettings)
     logging.configure("decryptor", settings.instance, settings.log_format, settings.log_level)
     failpoint.arm(os.environ)

@@ -1,12 +1,12 @@
 """Wires the decryptor: one function builds everything from the settings."""
 
-import os
 from functools import cache, partial
 from typing import Any
 
 from celery import Celery
 
 from decryptor import download
+from decryptor.caps import Caps
 from decryptor.keyring import Keyring
 from decryptor.sender import Senders
 from decryptor.settings import DecryptorSettings
@@ -14,7 +14,7 @@ from decryptor.signers import AllowedSigners, SignersError
 from decryptor.sweeper import sweeper
 from decryptor.tasks import Bench, decrypt_parcel
 from decryptor.tidy import tidy_parcel
-from shared import celery_app, parcel_task
+from shared import celery_app, parcel_task, spool_place
 from shared.contract import FileRef, Parcel, QueueName, TaskName
 from shared.datasets import DatasetsError, SignaturePolicy
 from shared.datasets_file import DatasetsFile
@@ -26,16 +26,18 @@ def build_app(settings: DecryptorSettings) -> Celery:
     """The worker's Celery app; nothing connects yet. Exits with 2 when one of the files that it reads, or the spool, can't be used."""
     keyring = Keyring(settings.identities_dir)
     keyring.refresh()
-    senders, wrong = _senders(settings)
-    problems = [*keyring.problems, *_spool_problems(settings), *wrong]
-    if problems or senders is None:
+    datasets, senders, wrong = _senders(settings)
+    problems = [*keyring.problems, *spool_place.problems(settings), *wrong]
+    if problems or datasets is None or senders is None:
         fail(problems)
+    spool_place.warn_of_swap(settings)
     bench = Bench(
         s3=cache(partial(download.connect, settings)),
         keyring=keyring,
         spool_dir=settings.spool_dir,
         senders=senders,
         timeout=settings.decrypt_timeout,
+        admit=Caps(settings.spool_dir, datasets, settings.max_file_bytes).admit,
     )
     app = celery_app.build(QueueName.DECRYPT, settings, more=[str(QueueName.TIDY)], time_limit=settings.task_time_limit)
     app.steps["consumer"].add(sweeper(settings))
@@ -45,16 +47,8 @@ def build_app(settings: DecryptorSettings) -> Celery:
     return app
 
 
-def _spool_problems(settings: DecryptorSettings) -> list[str]:
-    if not settings.spool_dir.is_dir():
-        return [f"{settings.spool_dir}: the spool is not a directory"]
-    if not os.access(settings.spool_dir, os.R_OK | os.W_OK | os.X_OK):
-        return [f"{settings.spool_dir}: the spool is not writable"]
-    return []
-
-
-def _senders(settings: DecryptorSettings) -> tuple[Senders | None, list[str]]:
-    """Who may send what, or what is wrong with the files that say so."""
+def _senders(settings: DecryptorSettings) -> tuple[DatasetsFile | None, Senders | None, list[str]]:
+    """What holds for each dataset and who may send what, or what is wrong with the files that say so."""
     problems: list[str] = []
     datasets = signers = None
     try:
@@ -66,12 +60,12 @@ def _senders(settings: DecryptorSettings) -> tuple[Senders | None, list[str]]:
     except SignersError as error:
         problems += [f"HIKYAKU_ALLOWED_SIGNERS: {settings.allowed_signers}: {problem}" for problem in error.problems]
     if datasets is None or signers is None:
-        return None, problems
+        return None, None, problems
     asking = [options for options in datasets.current().options() if options.signature is SignaturePolicy.REQUIRED]
     if asking and not signers.current():
         place = str(settings.allowed_signers or "HIKYAKU_ALLOWED_SIGNERS is not set")
         get_logger().warning("nobody_is_known", action="signers", path=place, reason="signatures are required: every file is rejected")
-    return Senders(datasets, signers, settings.manifest_max_age), problems
+    return datasets, Senders(datasets, signers, settings.manifest_max_age), problems
 
 
 def _files(parcel: dict[str, Any]) -> tuple[FileRef, ...]:

@@ -12,7 +12,8 @@ from typing import Protocol
 import pyrage
 
 from decryptor.download import Source
-from decryptor.keyring import Identity, Keyring
+from decryptor.key_file import Identity
+from decryptor.keyring import Keyring
 from shared.errors import ErrorCode, Rejected, Retryable
 
 MAGIC = b"age-encryption.org/v1\n"

@@ -22,6 +22,8 @@ class DecryptorSettings(WorkerSettings, AwsSettings):
     """Seconds to wait for the next byte from S3."""
     s3_attempts: int = Field(default=3, ge=1, le=10)
     """How often a request is sent before it counts as failed; a file that failed is tried again through SQS."""
+    max_file_bytes: int | None = Field(default=None, ge=1)
+    """Bytes of an object above which it is refused unread; the spool and its dataset's `max_bytes` are bounds in any case."""
     decrypt_timeout: int = Field(default=300, ge=1)
     """Seconds that download and decryption of one file may take, plus a second per 2 MB; then it is tried again later."""
     spool_max_age: int = Field(default=6 * 3600, ge=60)

@@ -4,17 +4,19 @@ Each attempt holds a lock (flock) on its partial file while it lives, so a sweep
 attempt's remains from a live one's file, whatever process ids its container sees.
 """
 
+import errno
 import fcntl
 import os
 import secrets
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
+from decryptor import caps
 from shared import spool
-from shared.errors import ErrorCode, Retryable
+from shared.errors import CourierError, ErrorCode, Rejected, Retryable
 from shared.logging import get_logger
 
 BUFFER = 256 * 1024
@@ -27,14 +29,17 @@ class Attempt:
         self._file = file
         self._partial = partial
         self._published = published
+        self._size = 0
 
     def write(self, data: bytes) -> int:
         """Append authenticated plaintext.
 
         Raises:
             Retryable: `spool_unavailable`, the spool is full or broken.
+            Rejected: `too_large`, the file does not fit even an empty spool.
         """
-        with _spool_errors():
+        self._size += len(data)
+        with _spool_errors(self._failure):
             return self._file.write(data)
 
     def publish(self) -> None:
@@ -42,10 +47,19 @@ class Attempt:
 
         Raises:
             Retryable: `spool_unavailable`.
+            Rejected: `too_large`, as `write`.
         """
-        with _spool_errors():
+        with _spool_errors(self._failure):
             self._file.flush()
             self._partial.replace(self._published)
+
+    def _failure(self, error: OSError) -> CourierError:
+        room = caps.room(self._partial.parent) if error.errno == errno.ENOSPC else 0
+        if not room or self._size <= room:
+            return _unavailable(error)
+        return Rejected(
+            ErrorCode.TOO_LARGE, f"the decrypted file is larger than the whole spool, {room} bytes: make it larger (HIKYAKU_SPOOL_SIZE)"
+        )
 
 
 @contextmanager
@@ -83,12 +97,16 @@ def _discard(file: BinaryIO) -> None:
         get_logger().warning("partial_not_closed", action="spool", reason=error.strerror)
 
 
+def _unavailable(error: OSError) -> CourierError:
+    return Retryable(ErrorCode.SPOOL_UNAVAILABLE, f"the spool can't be written: {error.strerror}")
+
+
 @contextmanager
-def _spool_errors() -> Iterator[None]:
+def _spool_errors(meaning: Callable[[OSError], CourierError] = _unavailable) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise Retryable(ErrorCode.SPOOL_UNAVAILABLE, f"the spool can't be written: {error.strerror}") from error
+        raise meaning(error) from error
 
 
 def sweep(spool_dir: Path, max_age: float) -> int:

@@ -9,7 +9,7 @@ from typing import Any, NoReturn
 
 from structlog.stdlib import BoundLogger
 
-from decryptor import spool, verify
+from decryptor import caps, spool, verify
 from decryptor.decrypt import decrypt
 from decryptor.download import S3, Download, Source, fetch
 from decryptor.keyring import Keyring
@@ -34,6 +34,8 @@ class Bench:
     clock: Callable[[], float] = time.monotonic
     timeout: float = 300.0
     """Seconds for an empty file."""
+    admit: Callable[[FileRef], None] = caps.anything
+    """Raises Rejected for a file that is not to be fetched at all."""
 
 
 def decrypt_parcel(bench: Bench, data: dict[str, Any], lost: int = 0) -> dict[str, Any]:
@@ -68,6 +70,7 @@ def decrypt_item(bench: Bench, file: FileRef) -> Decrypted:
         log.info("start", key=file.key, size=file.size, attempt=file.attempt)
         failpoint(Point.DECRYPTOR_TAKEN, file.key)
         _refuse_openpgp(file)
+        bench.admit(file)
         with deadline.alarm(protocol.allowance(file.size, bench.timeout), _too_slow):
             download = fetch(bench.s3(), file, bench.sleep)
             found = download.file

@@ -1,20 +1,19 @@
 """`python -m loader`: the loader's Celery worker, as this very process."""
 
 import os
-import resource
 import sys
 
 from loader.app import build_app
 from loader.settings import LoaderSettings
 from shared import failpoint, logging
 from shared.celery_app import run_worker
+from shared.confine import confine
 from shared.settings import load
 
 
 def main() -> int:
     """Run until told to stop: 0. 1 when Celery gave up, 2 for wrong settings."""
-    # A core dump would put row data on a disk.
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    confine()
     settings = load(LoaderSettings)
     logging.configure("loader", settings.instance, settings.log_format, settings.log_level)
     failpoint.arm(os.environ)

@@ -10,7 +10,7 @@ from loader import tasks
 from loader.database import Database
 from loader.loading import Loader
 from loader.settings import LoaderSettings
-from shared import celery_app, parcel_task
+from shared import celery_app, parcel_task, spool_place
 from shared.contract import DecryptedParcel, FileRef, QueueName, TaskName
 from shared.datasets import DatasetsError
 from shared.datasets_file import DatasetsFile
@@ -21,7 +21,7 @@ SLACK = 4
 
 
 def build_app(settings: LoaderSettings) -> Celery:
-    """The loader's Celery app. A datasets.toml that is wrong at start ends the process with 2."""
+    """The loader's Celery app. A datasets.toml or a spool that is wrong at start ends the process with 2."""
     app = celery_app.build(QueueName.LOAD, settings, time_limit=settings.task_time_limit)
     parcel_task.add(app, TaskName.LOAD, partial(tasks.load, build_loader(settings)), _files, settings, slack=SLACK)
     return app
@@ -33,10 +33,14 @@ def _files(parcel: dict[str, Any]) -> tuple[FileRef, ...]:
 
 def build_loader(settings: LoaderSettings) -> Loader:
     """The loader without Celery. It connects with its first file, so that forked workers have connections of their own."""
+    problems = spool_place.problems(settings)
     try:
         datasets = DatasetsFile(settings.datasets)
     except DatasetsError as error:
-        fail([f"HIKYAKU_DATASETS: {error}"])
+        fail([*problems, f"HIKYAKU_DATASETS: {error}"])
+    if problems:
+        fail(problems)
+    spool_place.warn_of_swap(settings)
     database = Database(
         settings.database_url.get_secret_value(),
         settings.lock_timeout,

@@ -1,5 +1,6 @@
 """The one connection of a worker's process: opened by the first file, kept for the next ones, opened anew when it broke."""
 
+import logging
 import time
 from typing import Any
 
@@ -51,6 +52,8 @@ class Database:
         connect_timeout: int = 5,
         tcp_timeout: int = 60,
     ) -> None:
+        # What it passes over in ending a COPY, it logs with PostgreSQL's CONTEXT: a piece of the row. What counts is raised in any case.
+        logging.getLogger("psycopg").setLevel(logging.CRITICAL)
         self._conninfo = bounded(conninfo, "hikyaku-loader", connect_timeout, tcp_timeout)
         self._timeouts = {
             "lock_timeout": f"{lock_timeout}s",

@@ -10,6 +10,8 @@ from shared.datasets import Dataset
 EMBEDS_ASCII = frozenset({"cp932", "gb18030", "gbk", "big5"})
 """Encodings whose characters may hold bytes from 0x40 to 0x7E: an `|` among them is no delimiter, a backslash no escape."""
 FIRST_AMBIGUOUS = 0x40
+LOOKS_BACK = 32
+"""Line ends that are looked at, from the last one on, for one that is not within quotes, before all of a piece is looked at."""
 UTF16 = frozenset({"utf-16", "utf-16-le", "utf-16-be"})
 
 
@@ -56,6 +58,23 @@ class Dialect:
             return self.quoted.sub(b"", sound).translate(None, self.kept)
         # What is left of a doubled quote, or of quoted text without line ends, is two quotes side by side.
         return self.inner.sub(b"", sound.translate(None, self.kept).replace(self.quote * 2, b""))
+
+    def records_end(self, sound: bytes) -> int:
+        """Where the last record ends of sound bytes that do not begin or end within quotes; 0 where none does."""
+        feed, upto, quotes = sound.rfind(b"\n"), len(sound), 0
+        back = sound.rfind(b"\r")
+        for _ in range(LOOKS_BACK if self.escape == self.quote else 0):
+            end = max(feed, back)
+            if end < 0:
+                return 0
+            quotes += sound.count(self.quote, end, upto)
+            if quotes % 2 == 0:
+                return end + 1
+            upto = end
+            feed = sound.rfind(b"\n", 0, end) if feed == end else feed
+            back = sound.rfind(b"\r", 0, end) if back == end else back
+        found = self.records.match(sound)
+        return found.end() if found else 0
 
     def fields(self, record: bytes) -> int:
         """How many fields a sound record has."""

@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterable, Iterator
 
 from loader.dialect import Dialect, decoder
+from shared.datasets import MAX_RECORD
 from shared.errors import ErrorCode, Rejected
 
 BOM = codecs.BOM_UTF8
@@ -27,11 +28,14 @@ class Front:
         dialect: of the dataset.
         line: number of its first line: the header may have been taken off before.
         end_marker: whether a line `\.` is refused, for PostgreSQL before 18.
+        max_record: bytes of a record, at the most.
     """
 
-    def __init__(self, dialect: Dialect, line: int = 1, *, end_marker: bool = False) -> None:
+    def __init__(self, dialect: Dialect, line: int = 1, *, end_marker: bool = False, max_record: int = MAX_RECORD) -> None:
         self._dialect = dialect
         self._end_marker = end_marker
+        self._max_record = max_record
+        self._open = 0
         self._line = line
         self._within = 0
         self._ends = ""
@@ -52,7 +56,7 @@ class Front:
         """The same bytes in other pieces, none of which ends within quotes or between CR and LF.
 
         Raises:
-            Rejected: `csv_malformed`, with the line.
+            Rejected: `csv_malformed` or `too_large`, with the line.
         """
         # As if behind a line end. Later, what was passed last: quotes and line ends are judged by what stands before them.
         before, rest = b"\n", b""
@@ -105,13 +109,38 @@ class Front:
         if self._ends == "\n" and self._dialect.quote not in piece and b"\r" not in piece:
             # Nearly every piece of nearly every file.
             count = piece.count(b"\n")
+            self._measure(piece)
             self.records += count
             self._line += count
             return
         ended, lines = self._line_ends(self._dialect.skeleton(piece), piece), lines_in(piece)
+        self._measure(piece)
         self.records += ended
         self._line += lines
         self._within += lines - ended
+
+    def _measure(self, piece: bytes) -> None:
+        """Bound what PostgreSQL holds of one record: gigabytes without a line end would be the end of PostgreSQL, not of the file."""
+        if self._open + len(piece) > self._max_record:
+            self._measure_each(piece)
+            return
+        end = self._dialect.records_end(piece)
+        self._open = len(piece) - end if end else self._open + len(piece)
+
+    def _measure_each(self, piece: bytes) -> None:
+        line, end = self._line, self._dialect.records_end(piece)
+        for found in self._dialect.record.finditer(piece, 0, end):
+            record = found.group()
+            self._check_record(self._open + len(record.rstrip(b"\r\n")), line)
+            self._open = 0
+            line += lines_in(record)
+        self._open += len(piece) - end
+        self._check_record(self._open, line)
+
+    def _check_record(self, size: int, line: int) -> None:
+        if size > self._max_record:
+            what = f"line {line}: a record has more than {self._max_record} bytes"
+            raise Rejected(ErrorCode.TOO_LARGE, f"{what}: is a line end missing? Correct the file, or max_record_bytes in datasets.toml")
 
     def _look_for_marker(self, before: bytes, piece: bytes) -> None:
         if self._end_marker and b"\\." in (seen := before + piece) and (found := END_MARKER.search(seen)):

@@ -85,7 +85,8 @@ class Reading:
         """Whole records by pieces, and the place of the first one."""
         dialect = Dialect.of(self.dataset)
         head, chunks = self.begin(self.open())
-        return records.whole(front.Front(dialect, head.lines + 1).passed(chunks), dialect), self.first + head.lines + 1
+        checks = front.Front(dialect, head.lines + 1, max_record=self.dataset.max_record_bytes)
+        return records.whole(checks.passed(chunks), dialect), self.first + head.lines + 1
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,12 +7,11 @@ from dataclasses import dataclass, replace
 from loader import places
 from loader.dialect import Dialect
 from loader.front import lines_in
+from shared.datasets import MAX_RECORD
 from shared.errors import ErrorCode, Rejected
 
 MOST_REJECTS = 100_000
 """Records put aside of one file, whatever share is tolerated: they are held in memory."""
-MAX_RECORD = 64 * 1024**2
-"""Bytes of one record, where records are looked at one by one."""
 MAX_RAW = 8192
 """Characters of a wrong record that are kept."""
 
@@ -46,30 +45,22 @@ def whole(pieces: Iterable[bytes], dialect: Dialect) -> Iterator[bytes]:
     """Sound pieces, cut anew where records end. Only the last one may lack its line end.
 
     Raises:
-        Rejected: `csv_malformed`, a record is too long to be held in memory.
+        Rejected: `too_large`, a record is too long to be held in memory.
     """
     rest: list[bytes] = []
     held = 0
     for piece in pieces:
         # No piece begins within quotes: the first line end outside of them ends the record that is open.
-        end = _records_end(piece, dialect)
+        end = dialect.records_end(piece)
         if end:
             yield b"".join([*rest, piece[:end]])
             rest, held = [], 0
         rest.append(piece[end:])
         held += len(piece) - end
         if held > MAX_RECORD:
-            raise Rejected(ErrorCode.CSV_MALFORMED, f"a record has more than {MAX_RECORD} bytes: is a line end missing, or a quote?")
+            raise Rejected(ErrorCode.TOO_LARGE, f"a record has more than {MAX_RECORD} bytes: is a line end missing, or a quote?")
     if held:
         yield b"".join(rest)
-
-
-def _records_end(piece: bytes, dialect: Dialect) -> int:
-    """Where the last record ends that does."""
-    if dialect.quote not in piece:
-        return max(piece.rfind(b"\n"), piece.rfind(b"\r")) + 1
-    found = dialect.records.match(piece)
-    return found.end() if found else 0
 
 
 def with_nulls(records: Iterable[bytes], dialect: Dialect) -> Iterator[bytes]:
@@ -86,7 +77,7 @@ def split(piece: bytes, dialect: Dialect) -> Sequence[bytes]:
     """The single records of whole ones, each with its line end."""
     if dialect.quote not in piece:
         return piece.splitlines(keepends=True)
-    end = _records_end(piece, dialect)
+    end = dialect.records_end(piece)
     found = [match.group() for match in dialect.record.finditer(piece, 0, end)]
     return [*found, piece[end:]] if end < len(piece) else found
 

@@ -143,7 +143,8 @@ class _Filling:
         head, chunks = reading.begin(source)
         self._lay_out(head.names, reading)
         connection, table, width = self._connection, self.table, len(self.table.layout.fields)
-        checks = Front(dialect, head.lines + 1, end_marker=connection.info.server_version < END_MARKER_HARMLESS_FROM)
+        marker = connection.info.server_version < END_MARKER_HARMLESS_FROM
+        checks = Front(dialect, head.lines + 1, end_marker=marker, max_record=dataset.max_record_bytes)
         first = reading.first + head.lines
         sieve = Sieve(dialect, width, first + 1, no_text(connection, reading) if reading.careful else (), strict=not reading.tolerant)
         pieces = _prepared(checks, chunks, dialect, sieve if reading.numbered else None)

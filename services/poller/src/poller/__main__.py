@@ -10,11 +10,13 @@ from poller.app import bootstrap
 from poller.settings import PollerSettings
 from poller.threads import Rounds
 from shared import failpoint, logging
+from shared.confine import confine
 from shared.settings import load
 
 
 def main() -> int:
     """Run the poller; 0 after a clean stop, 1 when a thread died, 2 for wrong settings."""
+    confine()
     settings = load(PollerSettings)
     logging.configure("poller", settings.instance, settings.log_format, settings.log_level)
     failpoint.arm(os.environ)

@@ -20,14 +20,15 @@ def pk_of(p: Mapping[str, Any]) -> Pk:
 def claimed(p: Mapping[str, Any], now: int) -> Row:
     """sql/claim.sql: a new row."""
     told = ("bucket", "key", "version_id", "file_id", "dataset", "dry_run", "etag", "sequencer", "event_time", "sha256", "signer")
+    told += ("sender", "seq", "order_by", "order_value")
     unknown = dict.fromkeys(("error", "target", "mode", "content_sha256", "rows_in_file", "rows_loaded", "rows_changed", "loaded_at"))
     return {name: p[name] for name in told} | unknown | {"status": "failed", "error_code": "crashed", "attempts": 1, "updated_at": now}
 
 
 def retaken(found: Row, p: Mapping[str, Any]) -> Row:
     """sql/claim.sql: what changes in a row that is taken up again."""
-    kept = {name: p[name] if p[name] is not None else found[name] for name in ("sha256", "signer")}
-    return kept | {"attempts": found["attempts"] + 1, "dataset": p["dataset"]}
+    kept = {name: p[name] if p[name] is not None else found[name] for name in ("sha256", "signer", "sender", "seq")}
+    return kept | {name: p[name] for name in ("dataset", "order_by", "order_value")} | {"attempts": found["attempts"] + 1}
 
 
 def finished(row: Row, p: Row, now: int) -> Row:
@@ -44,7 +45,8 @@ def superseded(rows: Iterable[Row], p: Row) -> bool:
     counted = [row for row in rows if row["status"] in COUNTED]
     if any(_same_key(row, p) and row["version_id"] != p["version_id"] and _newer(row, p) for row in counted):
         return True
-    return p["whole_table"] and any(row["dataset"] == p["dataset"] and _time(row) > _time(p) and not _same_key(row, p) for row in counted)
+    others = [row for row in counted if row["dataset"] == p["dataset"] and not _same_key(row, p)]
+    return p["whole_table"] and any(_later(row, p) if (said := _ordered(row, p)) is None else said for row in others)
 
 
 def duplicate(rows: Iterable[Row], p: Row) -> bool:
@@ -61,6 +63,18 @@ def duplicate(rows: Iterable[Row], p: Row) -> bool:
     return p["skip"] and any(row["content_sha256"] == p["content_sha256"] for row in loaded)
 
 
+def repeated(rows: Iterable[Row], p: Row) -> bool:
+    """sql/standing.sql: its sender's number has other content already."""
+    return p["seq_is_unique"] and any(
+        all(row[name] == p[name] for name in ("bucket", "sender", "seq"))
+        and row["key"].split("/")[1] == p["key"].split("/")[1]
+        and (row["signer"] is None) == (p["signer"] is None)
+        and row["status"] in COUNTED
+        and row["content_sha256"] != p["content_sha256"]
+        for row in rows
+    )
+
+
 def _same_key(row: Row, p: Mapping[str, Any]) -> bool:
     return bool((row["bucket"], row["key"]) == (p["bucket"], p["key"]))
 
@@ -69,9 +83,22 @@ def _time(row: Mapping[str, Any]) -> datetime:
     return datetime.fromisoformat(row["event_time"])
 
 
+def _later(row: Row, p: Row) -> bool:
+    return _time(row) > _time(p)
+
+
+def _ordered(row: Row, p: Row) -> bool | None:
+    """Whether a row is the newer one by what both are ordered by; None where that says nothing."""
+    if p["order_by"] is None or row["order_by"] != p["order_by"] or row["order_value"] == p["order_value"]:
+        return None
+    return bool(row["order_value"].encode() > p["order_value"].encode())
+
+
 def _newer(row: Row, p: Mapping[str, Any]) -> bool:
+    if (said := _ordered(row, p)) is not None:
+        return said
     one, other = row["sequencer"], p["sequencer"]
     width = max(len(one), len(other))
     if not one or not other or one.ljust(width, "0") == other.ljust(width, "0"):
-        return _time(row) > _time(p)
+        return _later(row, p)
     return bool(one.ljust(width, "0") > other.ljust(width, "0"))

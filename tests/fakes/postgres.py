@@ -190,8 +190,9 @@ class FakeConnection:
         found = self._visible().get(ledger.pk_of(p))
         return found and (found["status"],)
 
-    def _standing(self, statement: bytes, p: dict[str, Any]) -> tuple[bool, bool]:
-        return self._superseded(statement, p), ledger.duplicate(self._visible().values(), p)
+    def _standing(self, statement: bytes, p: dict[str, Any]) -> tuple[bool, bool, bool]:
+        rows = self._visible().values()
+        return self._superseded(statement, p), ledger.duplicate(rows, p), ledger.repeated(rows, p)
 
     def _superseded(self, statement: bytes, p: dict[str, Any]) -> bool:
         return statements._SUPERSEDED in statement and ledger.superseded(self._visible().values(), p)

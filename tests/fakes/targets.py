@@ -45,7 +45,7 @@ def fill(connection: Any, target: Relation, readings: Readings) -> Staged:
     if any(len(row) != len(header) for row in rows):
         raise Rejected(ErrorCode.CSV_MALFORMED, "a line has too few or too many fields")
     connection.staged = [tuple(row) for row in rows]
-    return Staged("staged", Layout(()), tuple(header[: table.key]), len(rows), len(rows), source.sha256)
+    return Staged("staged", Layout(()), tuple(header[: table.key]), len(rows), len(rows), source.sha256, by_part=(len(rows),))
 
 
 def lock(connection: Any, target: Relation) -> None:

@@ -18,7 +18,7 @@ from integration.postgres_fixture import Database
 from loader import database as kept
 from loader.loading import Loader
 from shared import spool
-from shared.contract import Decrypted, FileRef, Problem, Settlement
+from shared.contract import Declared, Decrypted, FileRef, Problem, Settlement
 from shared.datasets_file import DatasetsFile
 
 BUCKET = "inbox"
@@ -67,11 +67,20 @@ class Desk:
     def spooled(self, file: FileRef) -> Path:
         return spool.published(self.folder / "spool", file.file_id)
 
-    def decrypted(self, file: FileRef, content: bytes | None, *, packed: bool = False, problem: Problem | None = None) -> Decrypted:
+    def decrypted(
+        self,
+        file: FileRef,
+        content: bytes | None,
+        *,
+        packed: bool = False,
+        signer: str | None = "acme",
+        declared: Declared | None = None,
+        problem: Problem | None = None,
+    ) -> Decrypted:
         """What the decryptor leaves behind: the file in the spool, and a word about it."""
         if content is not None:
             self.spooled(file).write_bytes(content if packed else gzip.compress(content, 1))
-        return Decrypted(file=file, sha256="ab" * 32, signer="acme", recipient_identity="2026", problem=problem)
+        return Decrypted(file=file, sha256="ab" * 32, signer=signer, recipient_identity="2026", declared=declared, problem=problem)
 
     def send(self, key: str, content: bytes | str, *, packed: bool = False, **said: Any) -> Settlement:
         data = content.encode() if isinstance(content, str) else content

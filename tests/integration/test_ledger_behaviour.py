@@ -10,7 +10,7 @@ from hypothesis import given
 from fakes import targets
 from integration.loader_fixture import Desk
 from integration.postgres_fixture import Database
-from shared.contract import FileRef, Problem, Settlement
+from shared.contract import Declared, FileRef, Problem, Settlement
 from suites.fake_ledger import FakeBench
 from suites.ledger import *  # noqa: F403 - the suite's tests
 from suites.ledger import CONFIGURATION, LEDGER, TABLES, Delivery, Told, compared, histories, told
@@ -27,8 +27,9 @@ class RealBench:
         for name in TABLES:
             desk.table(f"{name} (id text{' PRIMARY KEY' if name == 'stock' else ''}, v text)")
 
-    def settle(self, file: FileRef, content: str | None, problem: Problem | None) -> Settlement:
-        return self._desk.loader.settle(self._desk.decrypted(file, content.encode() if content is not None else None, problem=problem))
+    def settle(self, file: FileRef, content: str | None, declared: Declared | None, problem: Problem | None) -> Settlement:
+        data = content.encode() if content is not None else None
+        return self._desk.loader.settle(self._desk.decrypted(file, data, declared=declared, problem=problem))
 
     def ledger(self) -> list[Told]:
         return sorted(self._desk.rows(f"SELECT {', '.join(LEDGER)} FROM hikyaku.files"))

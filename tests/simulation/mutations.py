@@ -148,8 +148,8 @@ def missing_objects_rejected() -> Iterator[None]:
     """The loader does not ask the ledger about a file whose object is gone."""
     load_file = loading.load_file
 
-    def hasty(connection: Any, job: Any, spool_dir: Any) -> Any:
-        return ledger.Outcome.of(job.problem) if job.problem is not None else load_file(connection, job, spool_dir)
+    def hasty(connection: Any, job: Any, *more: Any) -> Any:
+        return ledger.Outcome.of(job.problem) if job.problem is not None else load_file(connection, job, *more)
 
     with mock.patch.object(loading, "load_file", hasty):
         yield

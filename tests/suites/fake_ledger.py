@@ -7,7 +7,7 @@ from typing import Any, cast
 from fakes.postgres import FakeDatabase, FakePostgres, Table
 from loader.loading import Loader
 from shared import spool
-from shared.contract import Decrypted, FileRef, Problem, Settlement
+from shared.contract import Declared, Decrypted, FileRef, Problem, Settlement
 from shared.datasets_file import DatasetsFile
 from suites.ledger import CONFIGURATION, LEDGER, TABLES, Told
 
@@ -22,10 +22,10 @@ class FakeBench:
         self.server.tables = {f"public.{name}": Table(("id", "v"), int(name == "stock")) for name in TABLES}
         self.loader = Loader(cast("Any", FakeDatabase(self.server)), DatasetsFile(folder / "datasets.toml"), folder, "fake")
 
-    def settle(self, file: FileRef, content: str | None, problem: Problem | None) -> Settlement:
+    def settle(self, file: FileRef, content: str | None, declared: Declared | None, problem: Problem | None) -> Settlement:
         if content is not None:
             spool.published(self._spool, file.file_id).write_bytes(gzip.compress(content.encode(), 1))
-        return self.loader.settle(Decrypted(file=file, sha256="ab" * 32, problem=problem))
+        return self.loader.settle(Decrypted(file=file, sha256="ab" * 32, signer="acme", declared=declared, problem=problem))
 
     def ledger(self) -> list[Told]:
         return sorted(tuple(row[name] for name in LEDGER) for row in self.server.files.values())

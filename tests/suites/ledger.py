@@ -10,21 +10,46 @@ from typing import Any, Protocol
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 
-from shared.contract import FileRef, Problem, Settlement
+from shared.contract import Declared, FileRef, Problem, Settlement
 from shared.errors import ErrorCode
 
 BUCKET = "inbox"
-TABLES = ("log", "stock", "whole")
-CONFIGURATION = '[datasets.log]\nmode = "append"\n[datasets.whole]\nmode = "replace"\n'
-LEDGER = ("key", "version_id", "status", "error_code", "attempts", "rows_loaded", "rows_changed", "target", "mode")
+TABLES = ("log", "stock", "whole", "daily", "counted")
+CONFIGURATION = """
+[datasets.log]
+mode = "append"
+[datasets.whole]
+mode = "replace"
+[datasets.daily]
+match = "incoming/daily/{day}.csv.gz.age"
+mode = "replace"
+order_by = "{day}"
+[datasets.counted]
+mode = "replace"
+order_by = "seq"
+seq = "unique"
+"""
+LEDGER = (
+    "key",
+    "version_id",
+    "status",
+    "error_code",
+    "attempts",
+    "rows_loaded",
+    "rows_changed",
+    "target",
+    "mode",
+    "order_by",
+    "order_value",
+)
 Told = tuple[Any, ...]
 
 
 class Bench(Protocol):
     """A loader, empty tables `TABLES` (id, v; `stock` with a key), an empty ledger, `CONFIGURATION`."""
 
-    def settle(self, file: FileRef, content: str | None, problem: Problem | None) -> Settlement:
-        """Load what the decryptor has published, or learn of its problem."""
+    def settle(self, file: FileRef, content: str | None, declared: Declared | None, problem: Problem | None) -> Settlement:
+        """Load what the decryptor has published of a file that acme has signed, or learn of its problem."""
 
     def ledger(self) -> list[Told]:
         """The columns LEDGER of every row, in order."""
@@ -47,6 +72,12 @@ class Delivery:
     second: int
     found: ErrorCode | None = None
     """What the decryptor found out."""
+    seq: int | None = None
+    """Of its manifest, if it has one."""
+
+    @property
+    def declared(self) -> Declared | None:
+        return None if self.seq is None else Declared(sender="acme", seq=self.seq, created_at="2026-05-01T00:00:00Z")
 
     @property
     def file(self) -> FileRef:
@@ -67,19 +98,21 @@ class Delivery:
         if self.found is not None:
             retry = self.found is ErrorCode.STORAGE_UNAVAILABLE
             problem = Problem(error_code=self.found, message="what happened", retry=retry)
-        settled = bench.settle(self.file, None if problem else self.content, problem)
+        settled = bench.settle(self.file, None if problem else self.content, self.declared, problem)
         return settled.verdict, settled.status, settled.error_code
 
 
 A, B, BAD = "id,v\n1,a\n2,a\n", "id,v\n1,b\n", "id,v\n1,a,too much\n"
+ORDERED = ("daily/9", "daily/10", "daily/x", "counted/a", "counted/b")
 _deliveries = st.builds(
     Delivery,
-    st.sampled_from(("log/a", "log/b", "stock/a", "stock/b", "whole/a", "whole/b", "test/stock/a", "nowhere/a")),
+    st.sampled_from(("log/a", "log/b", "stock/a", "stock/b", "whole/a", "whole/b", "test/stock/a", "nowhere/a", *ORDERED)),
     st.integers(1, 4),
     st.sampled_from((A, B, A, B, BAD)),
     st.sampled_from(("", "1", "10", "100", "2", "0A", "B")),
     st.integers(0, 3),
     st.sampled_from((None, None, None, None, ErrorCode.CIPHERTEXT_CORRUPT, ErrorCode.STORAGE_UNAVAILABLE)),
+    st.sampled_from((1, 2, 9, 10, None)),
 )
 histories = st.lists(_deliveries, min_size=1, max_size=8)
 
@@ -165,6 +198,33 @@ def test_a_whole_table_is_the_newest_file(bench: Bench) -> None:
         "superseded",
     ]
     assert bench.rows("whole") == [("1", "b")]
+
+
+def test_a_whole_table_is_the_file_of_the_latest_day(bench: Bench) -> None:
+    """Numbers are compared as numbers, whenever they come; of one day, the later version wins."""
+    days = [_of(f"daily/{day}")(n, c, "", s).bring(bench)[1] for n, (day, c, s) in enumerate((("9", A, 9), ("10", B, 1), ("9", B, 10)))]
+    assert days == ["loaded", "loaded", "superseded"]
+    assert _of("daily/010")(1, A, "", 0).bring(bench)[1] == "superseded", "the same number, and earlier"
+    assert _of("daily/10")(4, A, "", 2).bring(bench)[1] == "loaded"
+    assert _of("daily/11-a")(1, B, "", 0).bring(bench)[1] == "loaded"
+    assert _of("daily/11-B")(1, A, "", 3).bring(bench)[1] == "superseded", "texts are compared by their bytes"
+    assert bench.rows("daily") == [("1", "b")]
+
+
+def test_a_whole_table_is_the_file_of_its_senders_highest_number(bench: Bench) -> None:
+    files = [replace(_of(f"counted/{key}")(n, c, "", 9 - n), seq=n) for key, c, n in (("a", A, 2), ("b", B, 3), ("c", A, 1))]
+    assert [file.bring(bench)[1] for file in files] == ["loaded", "loaded", "superseded"]
+    assert replace(files[1], seq=2, version=9).bring(bench)[1] == "superseded", "an older number under a key that was loaded since"
+    assert bench.rows("counted") == [("1", "b")]
+
+
+def test_a_number_that_was_used_or_is_missing_is_refused(bench: Bench) -> None:
+    first = replace(_of("counted/a")(1, A), seq=7)
+    assert first.bring(bench)[1] == "loaded"
+    assert replace(first, version=2, content=B, second=5).bring(bench) == ("rejected", "rejected", "seq_repeated")
+    assert replace(first, version=3, second=5).bring(bench)[1] == "duplicate", "the same file once more"
+    assert replace(first, version=4, seq=None).bring(bench) == ("rejected", "rejected", "seq_missing")
+    assert bench.rows("counted") == [("1", "a"), ("2", "a")]
 
 
 def test_a_dry_run_leaves_nothing_but_its_row(bench: Bench) -> None:

@@ -2,10 +2,14 @@
 
 import os
 from datetime import timedelta
+from fnmatch import fnmatchcase
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
+from shared import datasets_match
 from shared.datasets import DatasetsError, Header, Mode, OnDuplicateKey, SignaturePolicy, parse
 from shared.datasets_file import DatasetsFile
 from shared.errors import Rejected
@@ -54,6 +58,43 @@ def test_globs_are_tried_in_order_and_a_dry_run_is_matched_without_its_test() ->
     assert datasets.of("incoming/shop/x.csv.gz.age").name == "second"
     assert datasets.of("incoming/test/shop/x.csv.gz.age").name == "second"
     assert datasets.of("incoming/elsewhere/x.csv.gz.age").name == "elsewhere"
+
+
+CAPTURED = [
+    ("incoming/orders/{day}.csv.gz.age", "orders/20261125.csv.gz.age", "20261125"),
+    ("incoming/orders/{day}.csv.gz.age", "test/orders/20261125.csv.gz.age", "20261125"),
+    ("incoming/orders/{day}.csv.gz.age", "orders/2026.11.csv.csv.gz.age", "2026.11.csv"),
+    ("incoming/*/{other}-{day}.csv.gz.*", "a/b/c-2026-11.csv.gz.gpg", "2026-11"),
+    ("incoming/o/[{]{day}[}]?[!0-9].csv.gz.age", "o/{7}-x.csv.gz.age", "7"),
+    ("incoming/*/{day}/*.csv.gz.age", "o/x/7/8.csv.gz.age", "x"),
+]
+
+
+@pytest.mark.parametrize(("match", "key", "day"), CAPTURED)
+def test_a_piece_of_the_key_is_captured(match: str, key: str, day: str) -> None:
+    dataset = parse(f'[datasets.o]\nmatch = "{match}"\norder_by = "day"\n').of(f"incoming/{key}")
+    assert (dataset.name, dataset.order_by, dataset.captured(f"incoming/{key}")) == ("o", "{day}", day)
+
+
+@pytest.mark.parametrize("key", ["o/x/7.csv.gz.age", "o/.csv.gz.age", "o/7.csv.gz.gpg", "o/7-csv.csv_gz.csv.gz.gpg"])
+def test_what_a_capture_can_not_hold_does_not_match(key: str) -> None:
+    assert parse('[datasets.first]\nmatch = "incoming/o/{day}.csv.gz.age"\n').of(f"incoming/{key}").name == "o"
+
+
+@settings(max_examples=1000, deadline=None, derandomize=True)
+@given(
+    st.lists(st.sampled_from(["a", "b", ".", "/", "*", "?", "[ab]", "[!a]", "["]), min_size=1, max_size=7).map("".join),
+    st.text("ab./[", max_size=8),
+)
+def test_without_captures_a_glob_is_fnmatch(match: str, key: str) -> None:
+    assert (datasets_match.captured(match, key) is not None) == fnmatchcase(key, match)
+
+
+@pytest.mark.parametrize("match", ["*-{a}-*-{b}-*-{c}-*x", "{a}-{b}-{c}-{d}-{e}-{f}x", "*a*a*a*a*a*ax"])
+def test_no_key_makes_a_glob_slow(match: str) -> None:
+    """With backtracking, it would not end in days."""
+    for sign in "-a":
+        assert datasets_match.captured(match, sign * 1024) is None
 
 
 @pytest.mark.parametrize("key", ["incoming/x.csv.gz.age", "incoming/orders/x.csv", "incoming//x.csv.gz.age", "incoming/first/x.csv.gz.age"])
@@ -117,6 +158,17 @@ WRONG = {
     "match = 'outgoing/*'": "line 4: datasets.orders.match: match never does",
     "match = 'incoming/orders/today.csv'": "line 4: datasets.orders.match: match never does",
     "match = 'incoming/test/*'": "line 4: datasets.orders.match: match never does: a dry run's key",
+    "match = 'incoming/{day}/{day}.csv.gz.age'": "line 4: datasets.orders.match: match captures day twice",
+    "match = 'incoming/o-{a,b}.csv.gz.age'": "line 4: datasets.orders.match: match has a brace that belongs to no {name}",
+    "match = 'incoming/o-{day}{n}.csv.gz.age'": "line 4: datasets.orders.match: match has a capture next to *",
+    "match = 'incoming/*{day}.csv.gz.age'": "line 4: datasets.orders.match: match has a capture next to *",
+    "match = 'outgoing/{day}.csv.gz.age'": "line 4: datasets.orders.match: match never does",
+    'match = "incoming/\\u0000"': "line 4: datasets.orders.match: must be a glob",
+    "order_by = '{day}'": 'datasets.orders.order_by: order_by is neither "event_time" nor "seq", and match captures no {day}',
+    "order_by = 'event'": "and match captures no {event} (did you mean event_time?)",
+    "match = 'incoming/{day}/*'\norder_by = 'dya'": "line 5: datasets.orders.order_by: order_by is neither",
+    "order_by = '{a b}'": 'line 4: datasets.orders.order_by: must be "event_time", "seq", or a capture of match: "{day}"',
+    "seq = 'uniqe'": 'line 4: datasets.orders.seq: must be "any" or "unique" (did you mean unique?)',
     "max_bytes = 0": "line 4: datasets.orders.max_bytes: must be at least 1",
     "max_bytes = 1e9": "line 4: datasets.orders.max_bytes: must be a whole number",
     "max_record_bytes = 1000000000": "line 4: datasets.orders.max_record_bytes: must be at most 67108864",
@@ -148,6 +200,7 @@ def test_a_mistake_is_named_with_its_line(line: str, said: str) -> None:
         ("datasets = 1", r"line 1: datasets: must be a table: \[datasets\.<name>\]"),
         ("[datasets]\norders = 1", r"line 2: datasets\.orders: must be a table"),
         ("[defaults]\ntable='a'", r"line 2: defaults\.table: belongs to one dataset"),
+        ("[defaults]\norder_by='{day}'\n[datasets.a]", r"^line 2: defaults\.order_by: order_by is neither .* no {day}$"),
         ("[datasets.test]", r"line 1: datasets\.test: no file ever comes here"),
         ("[datasets.'a/b']", r'line 1: datasets\."a/b": no file ever comes here'),
         ("[datasets.a]\nmatch='incoming/*'\n[datasets.b]\nmatch='incoming/*'", r"line 4: datasets\.b\.match: .* datasets\.a matches"),

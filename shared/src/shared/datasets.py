@@ -11,13 +11,12 @@ from collections.abc import Iterable, Mapping
 from datetime import timedelta
 from decimal import Decimal
 from enum import StrEnum
-from fnmatch import fnmatchcase
 from types import MappingProxyType
 from typing import Annotated, Any, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
-from shared import datasets_rules, keys, toml_place
+from shared import datasets_match, datasets_rules, keys, toml_place
 from shared.contract import AfterLoad
 from shared.datasets_problems import Problem, did_you_mean, sentence
 from shared.datasets_reader import Reader
@@ -27,12 +26,14 @@ from shared.datasets_values import (
     DateStyle,
     Delimiter,
     Escape,
+    Glob,
     Lifetime,
     MaybeName,
     Name,
     Names,
     Null,
     Nulls,
+    Order,
     Quote,
     Senders,
     TableName,
@@ -130,6 +131,16 @@ class OnDuplicateContent(StrEnum):
     """Load it again."""
 
 
+class SeqPolicy(StrEnum):
+    """What the senders' numbers (`seq` of the manifest) are good for besides being shown in `hikyaku.sender_sequence`."""
+
+    ANY = "any"
+    """Nothing: a file may have none, and a gap or a repeat is only shown."""
+    UNIQUE = "unique"
+    """A file without one is rejected, and so is other content under a number that its sender has used for a loaded file. A gap rejects
+    nothing: what is missing may be on its way."""
+
+
 class SignaturePolicy(StrEnum):
     """Whether a file needs a sender's signature. The decryptor enforces it; what a manifest states must be right in any case."""
 
@@ -193,6 +204,11 @@ class Options(BaseModel):
     """What to do with content that the dataset has loaded before, under another key."""
     max_rejected_rows: CountOrShare = 0
     """Wrong records that may be put aside while the others load: a count, or a share of the file's records below 1 (`0.001`)."""
+    order_by: Order = "event_time"
+    """What tells the newer of two files: `event_time`, when S3 stored it; `seq`, its sender's number; or a capture of `match`, as `{day}`
+    ([order](#order-and-deletion))."""
+    seq: SeqPolicy = SeqPolicy.ANY
+    """What the senders' numbers (`seq` of the manifest) are good for besides being shown in `hikyaku.sender_sequence`."""
     newer_by: MaybeName = ""
     """A version column: an older row never overwrites a newer one; only with `upsert`."""
     delete_when: dict[Name, Null] = Field(default={}, max_length=1)
@@ -227,7 +243,7 @@ class Options(BaseModel):
 
     def conflicts(self) -> Iterable[Conflict]:
         """Options that don't go together; none where the model was validated."""
-        return datasets_rules.of_options(self)
+        return datasets_rules.of_defaults(self)
 
     def tolerated(self, records: int) -> int:
         """How many wrong records of a file with so many may be put aside."""
@@ -238,9 +254,9 @@ class Options(BaseModel):
 class Entry(Options):
     """A `[datasets.<name>]` table."""
 
-    match: str | None = Field(default=None, min_length=1)
-    """Glob on the whole object key (`*` crosses `/`) instead of the folder's name; the first entry that matches wins. A dry run's key is
-    compared without its `test/`."""
+    match: Glob | None = None
+    """Glob on the whole object key (`*` crosses `/`) instead of the folder's name; the first entry that matches wins. `{name}` captures a
+    piece without `/`, for `order_by`. A dry run's key is compared without its `test/`."""
     table: TableName | None = None
     """`table` (in schema public) or `schema.table`; the dataset's name unless told."""
     key: Names = ()
@@ -265,6 +281,11 @@ class Dataset(Entry):
         """Schema and table."""
         schema, _, table = (self.table or "").rpartition(".")
         return schema or "public", table or self.name
+
+    def captured(self, key: str) -> str:
+        """What the capture that `order_by` names holds in the key of one of the dataset's files."""
+        found = datasets_match.captured(self.match or "", keys.plain(key)) or {}
+        return found[self.order_by.strip("{}")]
 
     @property
     def group_lifetime(self) -> timedelta:
@@ -336,9 +357,9 @@ class Datasets:
             Rejected: `dataset_invalid`, it belongs to none.
         """
         route = keys.route(key)
-        plain = key.replace(f"{keys.INCOMING}{keys.DRY_RUN}/", keys.INCOMING, 1) if route.dry_run else key
+        plain = keys.plain(key)
         for entry in self.entries.values():
-            if entry.match and fnmatchcase(plain, entry.match):
+            if entry.match and datasets_match.captured(entry.match, plain) is not None:
                 return entry
         return self._named(route.dataset)
 

@@ -4,13 +4,15 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from shared import keys
+from shared import datasets_match, keys
+from shared.datasets_problems import did_you_mean
+from shared.datasets_values import ORDERS
 
 if TYPE_CHECKING:
     from shared.datasets import Entry, Options
 
-WILDCARDS = "*?["
-"""Of fnmatch."""
+WILDCARDS = "*?[{"
+"""Of fnmatch, and the beginning of a capture."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,8 +32,13 @@ class ConflictsError(ValueError):
         super().__init__("; ".join(conflict.what for conflict in self.conflicts))
 
 
-def of_options(options: "Options") -> Iterator[Conflict]:
-    """What is wrong in `[defaults]` as well as in an entry."""
+def of_defaults(options: "Options") -> Iterator[Conflict]:
+    """What is wrong in `[defaults]`."""
+    yield from _of_both(options)
+    yield from _order(options, "")
+
+
+def _of_both(options: "Options") -> Iterator[Conflict]:
     yield from _characters(options)
     if options.mode != "upsert":
         for name in ("newer_by", "delete_when"):
@@ -50,8 +57,10 @@ def of_options(options: "Options") -> Iterator[Conflict]:
 
 def of_entry(entry: "Entry") -> Iterator[Conflict]:
     """What is wrong in an entry."""
-    yield from of_options(entry)
+    yield from _of_both(entry)
     yield from _glob(entry.match)
+    yield from (Conflict(("match",), what) for what in datasets_match.mistakes(entry.match or ""))
+    yield from _order(entry, entry.match or "")
     yield from _twice("key", entry.key)
     yield from _twice("columns", entry.columns)
     if entry.header == "none" and not entry.columns:
@@ -80,6 +89,13 @@ def _glob(match: str | None) -> Iterator[Conflict]:
         yield Conflict(("match",), f"match never does: keys are {keys.INCOMING}…{keys.SUFFIXES[0]} or …{keys.SUFFIXES[1]}")
     elif head.startswith(f"{keys.INCOMING}{keys.DRY_RUN}/"):
         yield Conflict(("match",), f"match never does: a dry run's key is compared without its {keys.DRY_RUN}/; leave that out")
+
+
+def _order(options: "Options", match: str) -> Iterator[Conflict]:
+    names, name = datasets_match.captures(match), options.order_by.strip("{}")
+    if options.order_by not in ORDERS and name not in names:
+        what = f"match captures no {{{name}}}{did_you_mean(name, (*ORDERS, *names))}"
+        yield Conflict(("order_by", "match"), f'order_by is neither "event_time" nor "seq", and {what}')
 
 
 def _twice(option: str, names: tuple[str, ...]) -> Iterator[Conflict]:

@@ -46,6 +46,15 @@ def count_or_share(value: object) -> object:
     return value
 
 
+ORDERS = ("event_time", "seq")
+"""What files may be ordered by besides a capture."""
+
+
+def order(value: str) -> str:
+    """A capture may be named with or without its braces."""
+    return value if value in ORDERS or value.startswith("{") else f"{{{value}}}"
+
+
 CountOrShare = Annotated[int | float, BeforeValidator(count_or_share), Field(json_schema_extra={"minimum": 0})]
 Name = Annotated[str, AfterValidator(Fits(r"[^\x00]+", "must name a column: no empty text, no NUL character"))]
 MaybeName = Annotated[str, AfterValidator(Fits(r"[^\x00]*", "must name a column, without a NUL character"))]
@@ -63,6 +72,13 @@ Delimiter = Annotated[str, AfterValidator(Fits(r"[\x01-\x09\x0b\x0c\x0e-\x21#-&(
 """What PostgreSQL takes (chapter COPY)."""
 Quote = Annotated[str, AfterValidator(Fits(r"[\"']", "must be \" (written '\"') or ' (written \"'\")"))]
 Escape = Annotated[str, AfterValidator(Fits(r"[\"'\\]?", r"must be \ (written '\'), a quote, or empty for the quote itself"))]
+Order = Annotated[
+    str,
+    AfterValidator(
+        Fits(r"[A-Za-z_][A-Za-z0-9_]*|\{[A-Za-z_][A-Za-z0-9_]*\}", 'must be "event_time", "seq", or a capture of match: "{day}"')
+    ),
+    AfterValidator(order),
+]
 DateStyle = Annotated[
     str,
     AfterValidator(
@@ -74,4 +90,5 @@ DateStyle = Annotated[
 ]
 TimeZone = Annotated[str, AfterValidator(Fits(r"[A-Za-z0-9_+/:-]{0,63}", 'must be a time zone as PostgreSQL names it: "Asia/Tokyo"'))]
 Lifetime = Annotated[str, AfterValidator(Fits(r"[1-9][0-9]{0,3}[dhm]", 'must be days, hours or minutes: "7d", "12h" or "30m"'))]
+Glob = Annotated[str, AfterValidator(Fits(r"[^\x00]+", "must be a glob on object keys: no empty text, no NUL character"))]
 TableName = Annotated[str, AfterValidator(Fits(r"[^.\x00]+(\.[^.\x00]+)?", "must be table, for one in schema public, or schema.table"))]

@@ -41,6 +41,9 @@ class ErrorCode(StrEnum):
     GROUP_CONFLICT = "group_conflict"
     GROUP_REJECTED = "group_rejected"
     GROUP_EXPIRED = "group_expired"
+    ROWS_MISMATCH = "rows_mismatch"
+    SEQ_MISSING = "seq_missing"
+    SEQ_REPEATED = "seq_repeated"
     # Transient: the file has failed for now.
     STORAGE_UNAVAILABLE = "storage_unavailable"
     SPOOL_UNAVAILABLE = "spool_unavailable"

@@ -22,6 +22,11 @@ def is_ours(key: str) -> bool:
     return key.startswith(INCOMING) and key.endswith(SUFFIXES)
 
 
+def plain(key: str) -> str:
+    """The key as it would be if it were no dry run's."""
+    return key.replace(f"{INCOMING}{DRY_RUN}/", INCOMING, 1) if key.startswith(f"{INCOMING}{DRY_RUN}/") else key
+
+
 def route(key: str) -> Route:
     """Dataset of `incoming/<dataset>/<name>` or, as a dry run, of `incoming/test/<dataset>/<name>`.
 

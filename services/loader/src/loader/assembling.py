@@ -145,7 +145,8 @@ class Assembling:
     def _load(self, group: Group, member: Membership) -> Outcome:
         """All parts are there: one transaction for all of them."""
         readings = Readings(tuple(self._reading(group, number, member.part) for number in range(1, group.parts + 1)))
-        parts = [{**part.parameters, "event_time": group.newest} for part in group.arrived]
+        newest = {"event_time": group.newest, "order_value": group.order_value(self.job.order.by)}
+        parts = [{**part.parameters, **newest} for part in group.arrived]
 
         def standing(relation: Relation, content: str) -> FileStatus | None:
             return ledger.standing(self.connection, self.job, relation, content, parts)
@@ -166,14 +167,14 @@ class Assembling:
     def _reading(self, group: Group, number: int, mine: int) -> Reading:
         tolerant, dataset = self.dataset.max_rejected_rows > 0, self.dataset
         if number == mine:
-            return Reading(dataset, self._source, Version.of(self.job.item.file), mine, tolerant)
+            return Reading(dataset, self._source, Version.of(self.job.item.file), mine, tolerant, declared_rows=self.declared.rows)
         part = group.arrived[number - 1]
 
         def waiting() -> Source:
             size = part.content.gzip_bytes
             return Waiting(self.shelf, group.group_id, number, size=size, max_bytes=dataset.max_bytes, max_ratio=dataset.max_ratio)
 
-        return Reading(dataset, waiting, part.version, number, tolerant)
+        return Reading(dataset, waiting, part.version, number, tolerant, declared_rows=part.declared_rows)
 
 
 def _check(group: Group, member: Membership) -> None:

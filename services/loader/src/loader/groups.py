@@ -38,11 +38,15 @@ class Arrived:
     content: Content
     sequencer: str
     event_time: datetime
+    order_by: str | None
+    order_value: str | None
+    seq: int | None
+    declared_rows: int | None
 
     @property
     def parameters(self) -> dict[str, Any]:
         """What tells it from the group's other files, for the ledger's statements."""
-        return {**self.version._asdict(), "sequencer": self.sequencer}
+        return {**self.version._asdict(), "sequencer": self.sequencer, "seq": self.seq}
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +65,11 @@ class Group:
     def newest(self) -> str:
         """A group is as new as its newest part: ISO 8601."""
         return max(part.event_time for part in self.arrived).isoformat()
+
+    def order_value(self, order_by: str | None) -> str | None:
+        """The greatest of its parts' values, of those that are ordered by this."""
+        values = [part.order_value for part in self.arrived if part.order_by == order_by and part.order_value is not None]
+        return max(values, key=str.encode, default=None)
 
     def has(self, part: int) -> Arrived | None:
         """The part, if it has come."""

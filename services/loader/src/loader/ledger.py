@@ -9,11 +9,12 @@ from urllib.parse import unquote
 
 import psycopg
 
-from loader import statements
+from loader import order, statements
+from loader.order import BY_TIME, Order
 from loader.relation import Relation
 from shared import keys, protocol
 from shared.contract import AfterLoad, Declared, Decrypted, Settlement
-from shared.datasets import Dataset, Datasets, Mode, OnDuplicateContent
+from shared.datasets import Dataset, Datasets, Mode, OnDuplicateContent, SeqPolicy
 from shared.errors import CourierError, ErrorCode, Rejected, Retryable
 from shared.protocol import FILE_MOVES, FileStatus
 
@@ -75,18 +76,24 @@ class Job:
     item: Decrypted
     dataset: Dataset | None
     problem: CourierError | None
-    """Why it need not be tried: the decryptor's finding, or that it belongs to no dataset."""
+    """Why it need not be tried: the decryptor's finding, that it belongs to no dataset, or that it lacks a number."""
     dry_run: bool
     loader: str
+    order: Order = BY_TIME
 
     @classmethod
     def of(cls, item: Decrypted, datasets: Datasets, loader: str) -> Self:
         """Find the dataset. What the decryptor found comes first: it was first to look."""
         problem = _found(item)
         try:
-            return cls(item, datasets.of(item.file.key), problem, keys.route(item.file.key).dry_run, loader)
+            dataset = datasets.of(item.file.key)
         except Rejected as rejection:
             return cls(item, None, problem or rejection, dry_run=False, loader=loader)
+        dry_run = keys.route(item.file.key).dry_run
+        try:
+            return cls(item, dataset, problem, dry_run, loader, Order.of(dataset, item))
+        except Rejected as rejection:
+            return cls(item, dataset, problem or rejection, dry_run, loader)
 
     @property
     def part(self) -> Declared | None:
@@ -106,6 +113,10 @@ class Job:
             "signer": self.item.signer,
             "recipient_identity": self.item.recipient_identity,
             "loader": self.loader,
+            **order.declared(self.item),
+            "order_by": self.order.by,
+            "order_value": self.order.value,
+            "seq_is_unique": self.dataset is not None and self.dataset.seq is SeqPolicy.UNIQUE,
             "whole_table": self.dataset is not None and self.dataset.mode is Mode.REPLACE,
             "skip": self.dataset is not None and self.dataset.on_duplicate_content is OnDuplicateContent.SKIP,
         }
@@ -177,12 +188,17 @@ def standing(
 
     Returns:
         SUPERSEDED or DUPLICATE, or None: it is to be loaded.
+
+    Raises:
+        Rejected: `seq_repeated`.
     """
     parameters = {**job.parameters, "target": str(relation), "content_sha256": content_sha256}
-    found = [connection.execute(statements.STANDING, {**parameters, **part}).fetchone() or (False, False) for part in parts]
-    superseded, duplicate = any(each[0] for each in found), all(each[1] for each in found)
+    found = [connection.execute(statements.STANDING, {**parameters, **part}).fetchone() or (False, False, False) for part in parts]
+    superseded, duplicate, repeated = any(each[0] for each in found), all(each[1] for each in found), any(each[2] for each in found)
     if superseded:
         return FileStatus.SUPERSEDED
+    if repeated:
+        raise order.repeated(job.item)
     return FileStatus.DUPLICATE if duplicate else None
 
 

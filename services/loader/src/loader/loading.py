@@ -8,7 +8,7 @@ from typing import Any
 
 import psycopg
 
-from loader import groups, ledger, rejects, relation, sqlstate, staging, upsert, watermark
+from loader import groups, ledger, order, rejects, relation, sqlstate, staging, upsert, watermark
 from loader.assembling import Assembling, Brought, Standing
 from loader.chunks import Shelf
 from loader.database import Database
@@ -163,7 +163,8 @@ def _carry(connection: Connection, job: Job, claim: Claim, spool_dir: Path, shel
     dataset = job.dataset
     # A dry run shall tell of more than the first wrong record.
     tolerant = job.dry_run or dataset.max_rejected_rows > 0
-    reading = Reading(dataset, lambda: Source(path, dataset.max_bytes, dataset.max_ratio), Version.of(job.item.file), tolerant=tolerant)
+    version, rows = Version.of(job.item.file), order.declared_rows(job.item)
+    reading = Reading(dataset, lambda: Source(path, dataset.max_bytes, dataset.max_ratio), version, tolerant=tolerant, declared_rows=rows)
     readings = Readings((reading,))
 
     def standing(target: Relation, content: str) -> FileStatus | None:
@@ -190,6 +191,7 @@ def _bring_in(connection: Connection, job: Job, readings: Readings, standing_of:
     dataset = readings.dataset
     target = relation.look_up(connection, dataset)
     staged = staging.fill(connection, target, readings)
+    order.check_rows([part.declared_rows for part in readings.parts], staged.by_part)
     if not job.dry_run:
         # Else what the table itself refuses is to be told, too.
         rejects.check(dataset, staged.records, staged.wrong)

@@ -39,6 +39,7 @@ class Reading:
         part: of a group, from 1; 0 where it is a file by itself.
         tolerant: whether wrong records are put aside.
         careful: record by record.
+        declared_rows: how many records its sender counted.
     """
 
     dataset: Dataset
@@ -47,6 +48,7 @@ class Reading:
     part: int = 0
     tolerant: bool = False
     careful: bool = False
+    declared_rows: int | None = None
 
     @property
     def numbered(self) -> bool:

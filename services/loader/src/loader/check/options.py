@@ -7,7 +7,7 @@ import psycopg
 
 from loader.check.facts import Facts, has_input_check, has_order, takes
 from loader.relation import Relation
-from shared.datasets import Dataset, Mode, OnDuplicateKey, OnExtraColumn
+from shared.datasets import Dataset, Mode, OnDuplicateKey, OnExtraColumn, SeqPolicy, SignaturePolicy
 
 Told = tuple[str, str]
 """An option, and what there is to say of it."""
@@ -59,8 +59,21 @@ def _unfit(connection: psycopg.Connection[Any], option: str, type_name: str, fac
     return ""
 
 
+def _about_order(dataset: Dataset) -> Iterator[Told]:
+    if dataset.order_by.startswith("{") and dataset.mode is not Mode.REPLACE:
+        what = f'order_by = "{dataset.order_by}" has no effect with mode = "{dataset.mode}"'
+        advice = "; newer_by orders the rows" if dataset.mode is Mode.UPSERT else ""
+        yield "order_by", f"{what}: files under different keys are not compared, and versions of one key have the same{advice}"
+    counts = {"order_by": dataset.order_by == "seq", "seq": dataset.seq is SeqPolicy.UNIQUE}
+    option = next((name for name, asked in counts.items() if asked), None)
+    if option and dataset.signature is not SignaturePolicy.REQUIRED:
+        what = "of a file without a signature, whoever may put files there can set sender and number"
+        yield option, f'{option} goes by the sender\'s number, and signature = "{dataset.signature}": {what}'
+
+
 def warnings(connection: psycopg.Connection[Any], relation: Relation, dataset: Dataset, names: tuple[str, ...]) -> Iterator[Told]:
     """What may surprise."""
+    yield from _about_order(dataset)
     if dataset.mode is Mode.APPEND:
         if dataset.key:
             yield "key", 'key has no effect with mode = "append"'

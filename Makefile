@@ -5,7 +5,7 @@ RUN := $(UV) run --frozen
 export UV_PROJECT_ENVIRONMENT := .venv
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check format bench chaos chaos-proves images compose-test clean
+.PHONY: help setup demo test check format bench chaos chaos-proves privileges images sbom audit compose-test clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -19,6 +19,16 @@ $(UV): uv-requirements.txt
 	$(UV) sync --frozen
 	@touch $@
 
+# checkov in an environment of its own. It is asked again only when the template, or checkov, has changed; --skip-download: it stays offline.
+.tools/checkov/.installed: $(UV) aws/checkov-requirements.txt
+	$(UV) venv --quiet --clear --python $(PYTHON) .tools/checkov
+	$(UV) pip install --quiet --python .tools/checkov --require-hashes --requirement aws/checkov-requirements.txt
+	@touch $@
+
+.tools/checkov/.passed: .tools/checkov/.installed aws/stack.yaml
+	.tools/checkov/bin/checkov --quiet --compact --skip-download --framework cloudformation --file aws/stack.yaml
+	@touch $@
+
 setup: .venv/.synced ## Install uv and the workspace inside this checkout
 
 demo: setup ## Carry real files from S3 into PostgreSQL on this machine (KEEP=1 leaves the stack up)
@@ -27,12 +37,13 @@ demo: setup ## Carry real files from S3 into PostgreSQL on this machine (KEEP=1 
 test: setup ## Run all tests: unit, and integration on a real LocalStack, PostgreSQL and Redis
 	$(RUN) pytest $(ARGS)
 
-check: setup ## Lint, format, types, template, Dockerfile: what the hook and CI run too
+check: setup .tools/checkov/.passed ## Lint, format, types, template, Dockerfile, workflow: what the hook and CI run too
 	$(RUN) ruff check
 	$(RUN) ruff format --check
 	$(RUN) mypy
 	$(RUN) cfn-lint aws/stack.yaml
 	$(RUN) hadolint Dockerfile
+	$(RUN) zizmor --offline --quiet --persona pedantic .github
 	$(UV) lock --check
 
 format: setup ## Format the code and mend what the linter can
@@ -51,13 +62,34 @@ chaos: setup ## Kill, cut and repeat everything on a real stack (ARGS="--short -
 chaos-proves: setup ## Break the product on purpose in three ways: chaos must catch each
 	PYTHONPATH=tests $(RUN) python -m chaos.proves
 
+privileges: setup ## Print who may do what in AWS, PostgreSQL and Redis, tried on moto and on real servers, beside the design
+	PYTHONPATH=tests:tests/integration $(RUN) python -m privileges
+
 images: ## Build every image of docker-compose.yml: the same sources give the same layers
 	SOURCE_DATE_EPOCH=$$(git log -1 --format=%ct) HIKYAKU_REVISION=$$(git describe --always --dirty --abbrev=12) \
 	  HIKYAKU_CREATED=$$(TZ=UTC git log -1 --format=%cd --date=format-local:%Y-%m-%dT%H:%M:%SZ) docker compose --profile tools build
+
+# As the Dockerfile installs them.
+IMAGES := poller decryptor loader migrate flower cli
+SHIPS_poller := --package hikyaku-poller
+SHIPS_decryptor := --package hikyaku-decryptor
+SHIPS_loader := --package hikyaku-loader
+SHIPS_migrate := --package hikyaku-loader --extra migrate
+SHIPS_flower := --package hikyaku-shared --extra flower
+SHIPS_cli := --package hikyaku
+
+sbom: $(IMAGES:%=dist/sbom/hikyaku-%.cdx.json) ## Write what each image ships, a CycloneDX file each, into dist/sbom
+
+dist/sbom/hikyaku-%.cdx.json: $(UV) uv.lock Makefile
+	@mkdir -p $(@D)
+	$(UV) export --frozen --quiet --no-dev --preview-features sbom-export --format cyclonedx1.5 $(SHIPS_$*) --output-file $@ > /dev/null
+
+audit: $(UV) ## Ask OSV (api.osv.dev) about known vulnerabilities of everything in uv.lock, and PyPI about withdrawn packages
+	$(UV) audit --frozen --preview-features audit-command $(ARGS)
 
 compose-test: setup ## Run docker-compose.yml on a real engine (root, Debian, apt-get install docker.io mmdebstrap)
 	tests/compose/run.sh $(ARGS)
 
 clean: ## Stop the local stack and remove what the targets made
 	@if [ -x .venv/bin/hikyaku ]; then .venv/bin/hikyaku local down --clean; fi
-	rm -rf .venv .tools .mypy_cache .ruff_cache .pytest_cache .coverage
+	rm -rf .venv .tools dist/sbom .mypy_cache .ruff_cache .pytest_cache .coverage

@@ -104,6 +104,14 @@ def running(install: str) -> Iterator[Server]:
 def new_database(server: Server, *, migrated: bool = True) -> Database:
     """A fresh database with the product's own roles and migrations; what hikyaku_owner creates in public may be loaded."""
     database = Database(server, f"test_{next(_numbers)}")
+    run_roles(database)
+    if migrated:
+        migrate.migrate(database.url("hikyaku_migrator"))
+    return database
+
+
+def run_roles(database: Database) -> None:
+    """Run the product's roles.sql on it, which makes it if it is not there."""
     script = str(resources.files("loader").joinpath("sql", "roles.sql"))
     psql = [
         _package() / NEW / "bin" / "psql",
@@ -115,12 +123,9 @@ def new_database(server: Server, *, migrated: bool = True) -> Database:
         f"database={database.name}",
         "-f",
         script,
-        server.url(),
+        database.server.url(),
     ]
     subprocess.run(psql, check=True, stdout=subprocess.DEVNULL)
-    if migrated:
-        migrate.migrate(database.url("hikyaku_migrator"))
-    return database
 
 
 @pytest.fixture(scope="session")

@@ -3,10 +3,10 @@
 -- Passwords come from the environment: HIKYAKU_OWNER_PASSWORD, HIKYAKU_MIGRATOR_PASSWORD, HIKYAKU_LOADER_PASSWORD,
 -- HIKYAKU_OPERATOR_PASSWORD. A role whose variable is not set is created without a password and keeps the one it has.
 --
---   hikyaku_owner     owns the database: creates the tables that files are loaded into, reads the ledger
+--   hikyaku_owner     owns the database: creates the tables that files are loaded into, reads the ledger and the records put aside
 --   hikyaku_migrator  owns schema hikyaku and runs the migrations
 --   hikyaku_loader    loads files: no table is its own
---   hikyaku_operator  reads the ledger
+--   hikyaku_operator  reads the ledger, and no row data
 
 \if :{?database}
 \else
@@ -66,7 +66,12 @@ ALTER ROLE hikyaku_loader SET log_min_messages = 'fatal';
 -- Whoever owns the database reads what the operator reads.
 GRANT USAGE ON SCHEMA hikyaku TO hikyaku_operator;
 GRANT hikyaku_operator TO hikyaku_owner;
-ALTER DEFAULT PRIVILEGES FOR ROLE hikyaku_migrator IN SCHEMA hikyaku GRANT SELECT ON TABLES TO hikyaku_operator;
+-- Nobody gets a new table of ours by default, for it may hold row data: the migration that makes it grants it, by name.
+ALTER DEFAULT PRIVILEGES FOR ROLE hikyaku_migrator IN SCHEMA hikyaku REVOKE SELECT ON TABLES FROM hikyaku_operator;
+
+-- As PostgreSQL 15 and later have it from the start; a database that was upgraded from before lets everybody create there.
+REVOKE CREATE ON SCHEMA public FROM PUBLIC;
+GRANT USAGE, CREATE ON SCHEMA public TO hikyaku_owner;
 
 -- Any table that the owner creates in public may be loaded.
 GRANT USAGE ON SCHEMA public TO hikyaku_loader;

@@ -132,5 +132,5 @@ GRANT SELECT, INSERT ON hikyaku.group_parts TO hikyaku_loader;
 -- The one thing of the loader's own that goes again.
 GRANT SELECT, INSERT, DELETE ON hikyaku.part_chunks TO hikyaku_loader;
 GRANT SELECT ON hikyaku.groups, hikyaku.group_parts, hikyaku.group_progress TO hikyaku_operator;
--- It reads every other table of this schema by default (roles.sql); this one holds rows of tables that it may not read.
+-- Where it still gets every table of this schema by default (until 0005): this one holds rows of tables that it may not read.
 REVOKE ALL ON hikyaku.part_chunks FROM hikyaku_operator;

@@ -30,6 +30,8 @@ class Part:
     group: str = "big"
     sender: str = "acme"
     signer: str | None = "acme"
+    seq: int = 1
+    rows: int | None = None
 
     def item(self, desk: Desk, *, problem: ErrorCode | None = None, packed: bytes | None = None, key: str = "", **said: str) -> Decrypted:
         """The same decrypted, each time as another version."""
@@ -37,7 +39,13 @@ class Part:
         found = Problem(error_code=problem, message="what happened", retry=False) if problem else None
         content = None if problem else packed or gzip.compress(self.content.encode(), 1)
         declared = Declared(
-            sender=self.sender, seq=1, created_at="2026-05-01T00:00:00Z", group=self.group, part=self.part, parts=self.parts
+            sender=self.sender,
+            seq=self.seq,
+            created_at="2026-05-01T00:00:00Z",
+            rows=self.rows,
+            group=self.group,
+            part=self.part,
+            parts=self.parts,
         )
         return desk.decrypted(file, content, packed=True, problem=found).model_copy(update={"declared": declared, "signer": self.signer})
 

@@ -196,6 +196,9 @@ WARNINGS = {
     "table = 'cited'\nmode = 'replace'": "cites refers to public.cited, whose rows replace takes away: rows that refer are deleted",
     "table = 'fine'\nmode = 'append'\nkey = 'id'": "line 4: datasets.a.key: key has no effect",
     "table = 'fine'\nmode = 'append'\non_duplicate_key = 'last'": "line 4: datasets.a.on_duplicate_key: on_duplicate_key has no effect",
+    "table = 'fine'\nmatch = 'incoming/a/{day}.csv.gz.age'\norder_by = 'day'": 'order_by: order_by = "{day}" has no effect',
+    "table = 'fine'\norder_by = 'seq'\nsignature = 'off'": "order_by: order_by goes by the sender's number, and",
+    "table = 'fine'\nseq = 'unique'\nsignature = 'if_present'": "line 3: datasets.a.seq: seq goes by the sender's number, and",
     "table = 'fine'\nmode = 'replace'\n[datasets.b]\ntable='fine'": "line 3: datasets.a.mode: replace takes away what dataset b has loaded",
 }
 
@@ -214,6 +217,8 @@ def test_what_may_surprise_is_named_and_counts_as_fine(troubled: Database, file:
     [
         "table = 'whole'",
         "table = 'calm'",
+        "table = 'keyless'\nmode = 'replace'\nmatch = 'incoming/a/{day}.csv.gz.age'\norder_by = 'day'",
+        "table = 'fine'\norder_by = 'seq'\nseq = 'unique'",
         "table = 'keyless'\nmode = 'append'",
         "table = 'keyless'\nmode = 'replace'",
         "table = 'parent'",
@@ -226,7 +231,16 @@ def test_what_may_surprise_is_named_and_counts_as_fine(troubled: Database, file:
     ],
 )
 def test_what_works_is_not_complained_of(troubled: Database, file: Path, lines: str) -> None:
-    assert said(checked(troubled, file, f"[datasets.a]\n{lines}\n"))[0] == []
+    problems, warnings = said(checked(troubled, file, f"[datasets.a]\n{lines}\n"))
+    assert problems == []
+    assert not [warning for warning in warnings if "order_by" in warning or "seq" in warning]
+
+
+def test_an_order_that_no_match_captures_is_named(troubled: Database, file: Path) -> None:
+    problems, _ = said(checked(troubled, file, "[datasets.fine]\nmatch = 'incoming/a/{day}.csv.gz.age'\norder_by = '{dya}'\n"))
+    assert problems == [
+        'line 3: datasets.fine.order_by: order_by is neither "event_time" nor "seq", and match captures no {dya} (did you mean day?)'
+    ]
 
 
 REASONS = {"dataset_invalid", "table_unknown", "constraint_violated"}

@@ -194,11 +194,12 @@ def standing(
     """
     parameters = {**job.parameters, "target": str(relation), "content_sha256": content_sha256}
     found = [connection.execute(statements.STANDING, {**parameters, **part}).fetchone() or (False, False, False) for part in parts]
-    superseded, duplicate, repeated = any(each[0] for each in found), all(each[1] for each in found), any(each[2] for each in found)
+    superseded, duplicate = any(each[0] for each in found), all(each[1] for each in found)
     if superseded:
         return FileStatus.SUPERSEDED
-    if repeated:
-        raise order.repeated(job.item)
+    for part, (_, _, is_repeated) in zip(parts, found, strict=True):
+        if is_repeated:
+            raise order.repeated({**parameters, **part})
     return FileStatus.DUPLICATE if duplicate else None
 
 

@@ -1,6 +1,6 @@
 """What tells the newer of two files, where datasets.toml orders them by more than time; and what a sender counts."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -90,8 +90,7 @@ def check_rows(declared: Sequence[int | None], records: Sequence[int]) -> None:
             raise Rejected(ErrorCode.ROWS_MISMATCH, f"{what}; have the sender look which is wrong, and send it again")
 
 
-def repeated(item: Decrypted) -> Rejected:
-    """The number was used before."""
-    said = declared(item)
+def repeated(said: Mapping[str, Any]) -> Rejected:
+    """The file's number was used before. Takes the parameters of the ledger's statements."""
     what = f"{said['sender']} has sent other content as number {said['seq']} before, and it was loaded"
     return Rejected(ErrorCode.SEQ_REPEATED, f"{what}: have this file sent again with a number of its own")

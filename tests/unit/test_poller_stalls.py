@@ -19,7 +19,7 @@ from poller.sqs import IngestQueue
 from poller.stalls import LOOKS, MOST_REMEMBERED, Stalls
 from shared.contract import FileRef, Problem, SettledParcel, Verdict
 from shared.errors import ErrorCode
-from shared.protocol import LONGEST_BACK_S, MOST_WAITS, STALLS
+from shared.protocol import LONGEST_BACK_S, MOST_WAITS, STALLS, STEADY_S
 
 QUEUE = "https://sqs.invalid/ingest"
 DLQ = "https://sqs.invalid/dlq"
@@ -228,6 +228,45 @@ def test_an_outage_starts_the_deadline_again_and_is_no_stall(world: World) -> No
     for _ in range(DEADLINE_S // ROUND_S - 1):
         world.round()
     assert (len(world.tries), world.rejection) == (STALLS + 1, None)
+
+
+def blink(world: World) -> None:
+    """Redis is away for a moment, and loses what it was just handing out."""
+    world.courier.receive()
+    world.broker.away = True
+    world.courier.keep()
+    world.broker.away = False
+
+
+def seconds(world: World, count: float) -> None:
+    for _ in range(round(count)):
+        world.clock.advance(1)
+        world.courier.keep()
+
+
+def test_what_redis_lost_while_it_was_away_is_submitted_again_within_ten_seconds(world: World) -> None:
+    world.run = ""
+    blink(world)
+    seconds(world, 10)
+    assert [file.attempt for file in world.tries] == [1, 1]
+    assert world.asked == 1
+    seconds(world, 60)
+    assert len(world.tries) == 2, "asked once for each time that it was away"
+
+
+def test_what_a_worker_has_in_hand_when_redis_is_back_is_left_to_it(world: World) -> None:
+    blink(world)
+    seconds(world, 60)
+    assert (len(world.tries), world.asked) == (1, 1)
+
+
+def test_a_redis_that_comes_and_goes_is_waited_for(world: World) -> None:
+    """Else each time would add a copy of everything to the line."""
+    world.run = ""
+    for _ in range(30):
+        blink(world)
+        seconds(world, STEADY_S / 2)
+    assert len(world.tries) == 1
 
 
 def test_nobody_asks_who_has_a_chain_that_is_young(world: World) -> None:

@@ -114,7 +114,7 @@ class Happening(StrEnum):
     BROKEN = "a file failed by a bug (`internal_error`, `crashed`)"
     CHAIN_FAILED = "a task raised, or met a newer payload"
     BROKER_AWAY = "Redis did not take its chain"
-    BROKER_FORGOT = "Redis lost its memory"
+    BROKER_FORGOT = "Redis lost its memory, or was away, and no worker has its chain"
     WAITING = "its chain passed the deadline for the first or second time, the workers answer, and none of them has it"
     SILENT = "its chain passed the deadline otherwise, and the workers answer"
     STALLED = "its chain passed the deadline for the third time in a worker's hands, while other files went through"
@@ -226,6 +226,8 @@ BYTES_PER_SECOND = 2_000_000
 LONGEST_RETRY_S = 300.0
 LONGEST_PROBE_S = 5.0
 """Recovery is promised within 10 s: nothing that looks for a dependency waits longer than this."""
+STEADY_S = 4.0
+"""Seconds for which Redis must be there again before the workers are asked what they have in hand: they look for it every 5 s."""
 LONGEST_BACK_S = 900
 _ENOUGH_DOUBLINGS = 10
 """Beyond it every bound is reached, and a float would overflow in the end."""

@@ -1,6 +1,7 @@
 """The poller's work: receive, hold, submit, keep alive, settle. Each method does one round; `__main__` runs them in threads."""
 
 import datetime as dt
+import math
 import random
 import threading
 from collections.abc import Callable, Iterable
@@ -59,6 +60,9 @@ class Courier:
         self._broker = broker
         self._clock = clock
         self._workers_answer = workers_answer
+        self._hands = hands
+        self._look_for_lost_at = math.inf
+        """When to see what Redis has lost of what it took before it was away."""
         self._stalls = Stalls(clock, settings.task_deadline, hands)
         self._outbox = Outbox(queue, settings.visibility_timeout)
         self._next_heartbeat = 0.0
@@ -221,6 +225,8 @@ class Courier:
 
     def _worked(self, *which: Dependency) -> None:
         back = self.outages.worked(*which)
+        if Dependency.BROKER in back:
+            self._look_for_lost_at = self._clock() + protocol.STEADY_S
         if back & {Dependency.BROKER, Dependency.WORKERS}:
             self.in_flight.restart_deadlines()
         if not back or self.is_paused:
@@ -261,6 +267,7 @@ class Courier:
                 self._heartbeat()
                 if self._check_broker():
                     self._check_workers()
+                    self._look_for_lost()
                     self.submit_due()
             finally:
                 self.flush()
@@ -330,6 +337,19 @@ class Courier:
         else:
             self.outages.failed(Dependency.WORKERS, "no decryptor or no loader answers")
             self._expire(self.in_flight.drop_overdue(Happening.WORKERS_AWAY))
+
+    def _look_for_lost(self) -> None:
+        """Submit again what no worker has in hand after Redis was away: nobody would miss before its deadline what was lost then."""
+        if self._clock() < self._look_for_lost_at or self.outages.away(Dependency.BROKER, Dependency.WORKERS):
+            return
+        try:
+            in_hand = self._hands(self.in_flight.chains()) if self.in_flight.chains() else {}
+        except (*BROKER_ERRORS, RedisError) as error:
+            self._broker_failed(error)
+            return
+        self._look_for_lost_at = math.inf
+        if again := self.in_flight.resubmit_all(but=in_hand):
+            get_logger().info("looked_for_lost", action="keep", in_hand=len(in_hand), resubmitted=again)
 
     def _reject_overdue(self) -> None:
         """Have files rejected that stalled every worker that got them."""

@@ -4,7 +4,7 @@ A lost registry costs nothing but a visibility timeout: SQS redelivers, and the 
 """
 
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Container, Iterable
 from dataclasses import dataclass, field
 
 from poller import tidying
@@ -200,12 +200,22 @@ class InFlight:
                 if held := self._held.get(message_id):
                     held.move(DECISIONS[Happening.BROKER_AWAY].state)
 
-    def resubmit_all(self) -> int:
-        """The broker has lost its memory: everything held enters the pipeline again. Returns how many messages."""
+    def chains(self) -> list[str]:
+        """Parcel ids of the chains that are under way."""
         with self._lock:
-            for held in self._held.values():
+            return sorted({held.parcel_id for held in self._held.values() if held.under_way and held.parcel_id})
+
+    def resubmit_all(self, but: Container[str] = ()) -> int:
+        """The broker has lost its memory: everything held enters the pipeline again. Returns how many messages.
+
+        Args:
+            but: parcel ids of chains that are known to be under way.
+        """
+        with self._lock:
+            lost = [held for held in self._held.values() if held.under_way and held.parcel_id not in but]
+            for held in lost:
                 held.move(DECISIONS[Happening.BROKER_FORGOT].state)
-            return len(self._held)
+            return len(lost)
 
     def due_at_once(self) -> None:
         """What was away is back: nobody waits any longer, but for those that are probably sick themselves."""

@@ -8,7 +8,7 @@ from urllib.parse import quote_plus
 from kombu.exceptions import OperationalError
 from redis.exceptions import ConnectionError as RedisConnectionError
 
-from poller.in_flight import Held
+from poller.held import Held
 from poller.sqs import Message
 from shared.contract import Chore, FileRef, Problem, SettledParcel, Settlement, Tidied, Verdict
 from shared.errors import ErrorCode

@@ -22,7 +22,7 @@ from redis import Redis
 from redis.exceptions import NoPermissionError
 
 from fakes.line import file_ref, message
-from poller.in_flight import Held
+from poller.held import Held
 from poller.pipeline import Pipeline, task_id
 from shared import celery_app
 from shared.contract import QueueName, TaskName

@@ -4,7 +4,8 @@ import pytest
 
 from fakes.clock import Clock
 from fakes.line import file_ref, message, problem, settlement
-from poller.in_flight import Finished, Held, InFlight
+from poller.held import Finished, Held
+from poller.in_flight import InFlight
 from shared import protocol
 from shared.contract import FileRef, Verdict
 from shared.errors import ErrorCode

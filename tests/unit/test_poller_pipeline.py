@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from kombu.transport.memory import Channel
 
 from fakes.line import file_ref, held, message, problem
-from poller.in_flight import Held
+from poller.held import Held
 from poller.pipeline import BROKER_ERRORS, LONGEST_LABEL, Pipeline, parcels, task_id
 from shared import celery_app
 from shared.contract import Chore, Parcel, QueueName, TaskName, TidyParcel

@@ -12,7 +12,7 @@ from fakes.clock import Clock
 from fakes.line import BUCKET, FakeBroker, FakePipeline, body, eventbridge, held, native, native_record, settled, settlement
 from fakes.sqs import FakeSQS
 from poller.courier import Courier
-from poller.in_flight import Held
+from poller.held import Held
 from poller.pipeline import Pipeline
 from poller.settings import PollerSettings
 from poller.sqs import IngestQueue

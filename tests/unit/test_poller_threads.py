@@ -19,7 +19,7 @@ from poller import app as poller_app
 from poller import threads
 from poller.app import Poller
 from poller.courier import Courier
-from poller.in_flight import Held
+from poller.held import Held
 from poller.pipeline import Pipeline
 from poller.settings import PollerSettings
 from poller.sqs import SQS_ERRORS, IngestQueue

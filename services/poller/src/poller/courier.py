@@ -10,7 +10,8 @@ from redis import Redis
 from redis.exceptions import RedisError
 
 from poller.events import Created, Ignored, InvalidEventError, parse
-from poller.in_flight import Finished, Held, InFlight
+from poller.held import Finished, Held
+from poller.in_flight import InFlight
 from poller.metrics import Metrics
 from poller.outages import Outages
 from poller.outbox import Outbox

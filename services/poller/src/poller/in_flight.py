@@ -5,109 +5,13 @@ A lost registry costs nothing but a visibility timeout: SQS redelivers, and the 
 
 import threading
 from collections.abc import Callable, Container, Iterable
-from dataclasses import dataclass, field
 
 from poller import tidying
+from poller.held import Finished, Held
 from poller.sqs import Message
 from shared import protocol
-from shared.contract import Chore, FileRef, Problem, Settlement, Tidied, Verdict
+from shared.contract import FileRef, Problem, Settlement, Tidied, Verdict
 from shared.protocol import DECISIONS, NEVER, Happening, MessageState
-
-
-@dataclass(slots=True)
-class Held:
-    """One message in flight. Times are seconds of the registry's clock."""
-
-    message: Message
-    files: tuple[FileRef, ...]
-    received: float
-    state: MessageState = MessageState.RECEIVED
-    deadline: float = 0.0
-    """While it is in flight."""
-    expires: float = 0.0
-    """When its chain is passed over, should no worker have begun it."""
-    submit_at: float = 0.0
-    """While it waits for its (re)submission."""
-    parcel_id: str = ""
-    """Of its newest chain: what an older one still says about its failure is of no account."""
-    retries: int = 0
-    own_failures: int = 0
-    """Those since whose predecessor another file went through."""
-    failed_after: int = -1
-    """How many files had gone through when it failed last."""
-    went_before: int = 0
-    """How many files had gone through when its chain was submitted."""
-    problem: Problem | None = None
-    """Why its files are not tried any more, but to be rejected."""
-    waits: int = 0
-    """Chains that passed the deadline in nobody's hands."""
-    probed_at: float = NEVER
-    settled: dict[str, Settlement] = field(default_factory=dict)
-    chores: tuple[Chore, ...] = ()
-    """Of its newest chain; none: that one decrypts and loads."""
-    refusals: dict[str, int] = field(default_factory=dict)
-    """How often a file's object was not tagged or deleted, which was not the world's fault."""
-    tidied: dict[str, str] = field(default_factory=dict)
-    """Files for whose object there is no more to do, each with why it was given up; empty: done."""
-
-    @property
-    def key(self) -> str:
-        """Of its first file."""
-        return self.files[0].key
-
-    @property
-    def size(self) -> int:
-        """Ciphertext bytes of its files; none any more once they are only to be tagged or deleted."""
-        return 0 if self.untidied else sum(file.size for file in self.files)
-
-    @property
-    def unsettled(self) -> tuple[FileRef, ...]:
-        """Files that still have no final fate."""
-        return tuple(file for file in self.files if file.file_id not in self.settled)
-
-    @property
-    def untidied(self) -> tuple[Chore, ...]:
-        """What S3 is still to be told, once every file has its fate."""
-        if not self.settled or self.unsettled:
-            return ()
-        open_ = [file for file in self.files if file.file_id not in self.tidied]
-        return tuple(Chore(file=file, after_load=wish) for file in open_ if (wish := self.settled[file.file_id].after_load))
-
-    @property
-    def travelling(self) -> tuple[FileRef, ...]:
-        """Files that its next chain, or its newest, is about."""
-        return tuple(chore.file for chore in self.chores) or self.unsettled
-
-    @property
-    def under_way(self) -> bool:
-        """Whether its chain is under way."""
-        return self.state is MessageState.IN_FLIGHT
-
-    def move(self, to: MessageState) -> None:
-        """Take a step of the protocol; staying is none."""
-        if to is not self.state:
-            self.state = protocol.moved(self.state, to)
-
-    def is_overdue(self, now: float) -> bool:
-        """Whether its chain passed its deadline."""
-        return self.under_way and self.deadline <= now
-
-    def is_patient(self, now: float) -> bool:
-        """Whether it waits out a pause of its own, being probably sick itself."""
-        return self.own_failures >= protocol.PATIENT_AFTER and self.submit_at > now
-
-
-@dataclass(frozen=True, slots=True)
-class Finished:
-    """A message that is to be let go, and why; `rejection` is the first rejected file's settlement."""
-
-    message: Message
-    happening: Happening
-    rejection: Settlement | None = None
-    key: str = field(default="", compare=False)
-    """Of its first file; empty if it announces none."""
-    tidied: tuple[tuple[str, str], ...] = ()
-    """Keys of files whose object was to be tagged or deleted, each with the error code for which it was given up; empty: done."""
 
 
 class InFlight:
@@ -231,8 +135,7 @@ class InFlight:
             for held in self._held.values():
                 held.deadline = self._deadline(held)
                 if held.under_way and held.expires <= now:
-                    held.move(DECISIONS[Happening.WAITING].state)
-                    held.submit_at = NEVER
+                    held.wait(Happening.WAITING)
 
     # Settling
 
@@ -309,9 +212,8 @@ class InFlight:
         happening = protocol.failure(settlement.error_code, held.own_failures)
         if DECISIONS[happening].state is not MessageState.RECEIVED:
             return self._let_go(held, happening)
-        held.move(MessageState.RECEIVED)
+        held.wait(happening, self._clock() + protocol.retry_pause(held.own_failures))
         held.retries += 1
-        held.submit_at = self._clock() + protocol.retry_pause(held.own_failures)
         return None
 
     # Letting go
@@ -373,8 +275,8 @@ class InFlight:
             overdue = [held for held in self._held.values() if held.is_overdue(now) and held.problem is None]
             hopeless = [h for h in overdue if is_hopeless(h, self._allowance(h), self._went_through)]
             for held in hopeless:
-                held.move(DECISIONS[Happening.STALLED].state)
-                held.problem, held.submit_at = problem, NEVER
+                held.wait(Happening.STALLED)
+                held.problem = problem
             return hopeless
 
     def resubmit_waiting(self, is_in_hand: Callable[[str], bool]) -> list[Held]:
@@ -388,8 +290,8 @@ class InFlight:
             overdue = [h for h in self._held.values() if h.is_overdue(now) and h.waits < protocol.MOST_WAITS]
             waiting = [held for held in overdue if not is_in_hand(held.parcel_id)]
             for held in waiting:
-                held.move(DECISIONS[Happening.WAITING].state)
-                held.waits, held.submit_at = held.waits + 1, NEVER
+                held.wait(Happening.WAITING)
+                held.waits += 1
             return waiting
 
     def has_overdue(self) -> bool:

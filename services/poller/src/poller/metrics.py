@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from prometheus_client import CollectorRegistry, Counter, Histogram, ProcessCollector, disable_created_metrics, start_http_server
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 
-from poller.in_flight import Held
+from poller.held import Held
 from poller.outages import Outages
 from poller.settings import PollerSettings
 from shared import protocol

@@ -4,7 +4,7 @@ from collections import deque
 from collections.abc import Iterable
 from dataclasses import replace
 
-from poller.in_flight import Finished
+from poller.held import Finished
 from poller.sqs import SQS_ERRORS, DeadLetter, IngestQueue, Message, is_final
 from shared import protocol
 from shared.contract import Settlement

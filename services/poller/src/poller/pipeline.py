@@ -7,7 +7,7 @@ from celery import Celery, chain
 from celery.canvas import Signature
 from kombu.exceptions import OperationalError
 
-from poller.in_flight import Held
+from poller.held import Held
 from shared import protocol
 from shared.contract import FileRef, Parcel, QueueName, TaskName, TidyParcel, settle_queue
 
@@ -64,36 +64,29 @@ class Pipeline:
         Raises:
             BROKER_ERRORS: Redis is away. The parcel may or may not have been queued; submitting it again is harmless.
         """
-        if group[0].chores:
-            return self._submit_chores(group)
-        files = tuple(file for held in group for file in held.unsettled)
+        files = tuple(file for held in group for file in held.travelling)
         if not files:
             # All were settled between being due and now, by an earlier chain that was thought lost.
             return ""
-        # What is to be rejected goes the same way: the poller may not write the loader's queue.
-        parcel = Parcel(parcel_id=uuid4().hex[:12], files=files, problem=group[0].problem)
+        parcel_id, label = uuid4().hex[:12], _label(files)
         for held in group:
-            held.parcel_id = parcel.parcel_id
-        label, expires = _label(files), max(protocol.allowance(held.size, self._task_deadline) for held in group)
-        links = (
-            self._signature(TaskName.DECRYPT, str(QueueName.DECRYPT), label, parcel.parcel_id, parcel.dump(), expires=expires),
-            self._signature(TaskName.LOAD, str(QueueName.LOAD), label, parcel.parcel_id),
-            self._signature(TaskName.SETTLE, self._settle_queue, label, parcel.parcel_id),
-        )
+            held.parcel_id = parcel_id
+        chores = tuple(chore for held in group for chore in held.chores)
+        parcel: Parcel | TidyParcel
+        if chores:
+            parcel, route = TidyParcel(parcel_id=parcel_id, chores=chores), [(TaskName.TIDY, QueueName.TIDY)]
+        else:
+            # What is to be rejected goes the same way: the poller may not write the loader's queue.
+            parcel = Parcel(parcel_id=parcel_id, files=files, problem=group[0].problem)
+            route = [(TaskName.DECRYPT, QueueName.DECRYPT), (TaskName.LOAD, QueueName.LOAD)]
+        (task, queue), *others = [*route, (TaskName.SETTLE, self._settle_queue)]
+        expires = max(protocol.allowance(held.size, self._task_deadline) for held in group)
+        links = [
+            self._signature(task, str(queue), label, parcel_id, parcel.dump(), expires=expires),
+            *(self._signature(task, str(queue), label, parcel_id) for task, queue in others),
+        ]
         chain(*links, app=self._app).apply_async()
-        return parcel.parcel_id
-
-    def _submit_chores(self, group: list[Held]) -> str:
-        parcel = TidyParcel(parcel_id=uuid4().hex[:12], chores=tuple(chore for held in group for chore in held.chores))
-        for held in group:
-            held.parcel_id = parcel.parcel_id
-        label = _label(tuple(chore.file for chore in parcel.chores))
-        links = (
-            self._signature(TaskName.TIDY, str(QueueName.TIDY), label, parcel.parcel_id, parcel.dump(), expires=self._task_deadline),
-            self._signature(TaskName.SETTLE, self._settle_queue, label, parcel.parcel_id),
-        )
-        chain(*links, app=self._app).apply_async()
-        return parcel.parcel_id
+        return parcel_id
 
     def _signature(self, task: TaskName, queue: str, label: str, parcel_id: str, *args: object, expires: float | None = None) -> Signature:
         # str(): Celery takes anything with a `name` for a task of its own, an enum member too.

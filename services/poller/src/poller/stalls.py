@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 
-from poller.in_flight import Held
+from poller.held import Held
 from shared import protocol
 from shared.contract import Problem
 from shared.errors import ErrorCode

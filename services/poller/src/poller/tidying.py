@@ -4,15 +4,11 @@ A message is told to SQS as settled only when its objects are tagged or deleted,
 ledger knows the fate, and the wish comes with it. Tagging twice is harmless, and a version that is gone is deleted.
 """
 
-from typing import TYPE_CHECKING
-
+from poller.held import Held
 from shared import protocol
 from shared.contract import Problem
 from shared.errors import ErrorCode
-from shared.protocol import DECISIONS, NEVER, SPEAKS_OF, Happening
-
-if TYPE_CHECKING:
-    from poller.in_flight import Held
+from shared.protocol import NEVER, SPEAKS_OF, Happening
 
 LATE = Problem(
     error_code=ErrorCode.TIMEOUT, message="no decryptor did it within HIKYAKU_TASK_DEADLINE: is there one of this version?", retry=True
@@ -22,14 +18,14 @@ BROKEN = Problem(
 )
 
 
-def begin(held: "Held") -> None:
+def begin(held: Held) -> None:
     """All files have their fate: what was held against them is of the past, and their objects are due at once."""
-    held.move(DECISIONS[Happening.TIDY].state)
-    held.submit_at = held.probed_at = NEVER
+    held.wait(Happening.TIDY)
+    held.probed_at = NEVER
     held.own_failures, held.failed_after, held.problem, held.parcel_id = 0, -1, None, ""
 
 
-def failed(held: "Held", file_id: str, problem: Problem, now: float) -> None:
+def failed(held: Held, file_id: str, problem: Problem, now: float) -> None:
     """An object was neither tagged nor deleted: it is due again after a pause, or given up.
 
     Args:
@@ -43,10 +39,9 @@ def failed(held: "Held", file_id: str, problem: Problem, now: float) -> None:
         refusals = held.refusals[file_id] = refusals + 1
     if not problem.retry or refusals >= protocol.TIDY_TRIES or held.own_failures >= protocol.MOST_OWN_FAILURES:
         held.tidied[file_id] = problem.error_code
-    held.move(DECISIONS[Happening.TIDY].state)
-    held.submit_at = now + protocol.retry_pause(max(refusals, held.own_failures))
+    held.wait(Happening.TIDY, now + protocol.retry_pause(max(refusals, held.own_failures)))
 
 
-def results(held: "Held") -> tuple[tuple[str, str], ...]:
+def results(held: Held) -> tuple[tuple[str, str], ...]:
     """Keys of the files whose object was to be tagged or deleted, each with why it was given up; empty: done."""
     return tuple((file.key, held.tidied[file.file_id]) for file in held.files if file.file_id in held.tidied)

@@ -1,0 +1,109 @@
+"""One message that the poller holds, and what is left of it when it is let go. Pure: it calls no I/O."""
+
+from dataclasses import dataclass, field
+
+from poller.sqs import Message
+from shared import protocol
+from shared.contract import Chore, FileRef, Problem, Settlement
+from shared.protocol import DECISIONS, NEVER, Happening, MessageState
+
+
+@dataclass(slots=True)
+class Held:
+    """One message in flight. Times are seconds of the registry's clock."""
+
+    message: Message
+    files: tuple[FileRef, ...]
+    received: float
+    state: MessageState = MessageState.RECEIVED
+    deadline: float = 0.0
+    """While it is in flight."""
+    expires: float = 0.0
+    """When its chain is passed over, should no worker have begun it."""
+    submit_at: float = 0.0
+    """While it waits for its (re)submission."""
+    parcel_id: str = ""
+    """Of its newest chain: what an older one still says about its failure is of no account."""
+    retries: int = 0
+    own_failures: int = 0
+    """Those since whose predecessor another file went through."""
+    failed_after: int = -1
+    """How many files had gone through when it failed last."""
+    went_before: int = 0
+    """How many files had gone through when its chain was submitted."""
+    problem: Problem | None = None
+    """Why its files are not tried any more, but to be rejected."""
+    waits: int = 0
+    """Chains that passed the deadline in nobody's hands."""
+    probed_at: float = NEVER
+    settled: dict[str, Settlement] = field(default_factory=dict)
+    chores: tuple[Chore, ...] = ()
+    """Of its newest chain; none: that one decrypts and loads."""
+    refusals: dict[str, int] = field(default_factory=dict)
+    """How often a file's object was not tagged or deleted, which was not the world's fault."""
+    tidied: dict[str, str] = field(default_factory=dict)
+    """Files for whose object there is no more to do, each with why it was given up; empty: done."""
+
+    @property
+    def key(self) -> str:
+        """Of its first file."""
+        return self.files[0].key
+
+    @property
+    def size(self) -> int:
+        """Ciphertext bytes of its files; none any more once they are only to be tagged or deleted."""
+        return 0 if self.untidied else sum(file.size for file in self.files)
+
+    @property
+    def unsettled(self) -> tuple[FileRef, ...]:
+        """Files that still have no final fate."""
+        return tuple(file for file in self.files if file.file_id not in self.settled)
+
+    @property
+    def untidied(self) -> tuple[Chore, ...]:
+        """What S3 is still to be told, once every file has its fate."""
+        if not self.settled or self.unsettled:
+            return ()
+        open_ = [file for file in self.files if file.file_id not in self.tidied]
+        return tuple(Chore(file=file, after_load=wish) for file in open_ if (wish := self.settled[file.file_id].after_load))
+
+    @property
+    def travelling(self) -> tuple[FileRef, ...]:
+        """Files that its next chain, or its newest, is about."""
+        return tuple(chore.file for chore in self.chores) or self.unsettled
+
+    @property
+    def under_way(self) -> bool:
+        """Whether its chain is under way."""
+        return self.state is MessageState.IN_FLIGHT
+
+    def move(self, to: MessageState) -> None:
+        """Take a step of the protocol; staying is none."""
+        if to is not self.state:
+            self.state = protocol.moved(self.state, to)
+
+    def wait(self, why: Happening, until: float = NEVER) -> None:
+        """Go on being held, to be submitted (again); at once unless told."""
+        self.move(DECISIONS[why].state)
+        self.submit_at = until
+
+    def is_overdue(self, now: float) -> bool:
+        """Whether its chain passed its deadline."""
+        return self.under_way and self.deadline <= now
+
+    def is_patient(self, now: float) -> bool:
+        """Whether it waits out a pause of its own, being probably sick itself."""
+        return self.own_failures >= protocol.PATIENT_AFTER and self.submit_at > now
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """A message that is to be let go, and why; `rejection` is the first rejected file's settlement."""
+
+    message: Message
+    happening: Happening
+    rejection: Settlement | None = None
+    key: str = field(default="", compare=False)
+    """Of its first file; empty if it announces none."""
+    tidied: tuple[tuple[str, str], ...] = ()
+    """Keys of files whose object was to be tagged or deleted, each with the error code for which it was given up; empty: done."""

@@ -260,6 +260,19 @@ def test_what_a_worker_has_in_hand_when_redis_is_back_is_left_to_it(world: World
     assert (len(world.tries), world.asked) == (1, 1)
 
 
+def test_what_was_submitted_since_redis_is_back_only_stands_in_line(world: World) -> None:
+    world.courier.receive()
+    world.broker.away = world.pipeline.away = True
+    world.courier.keep()
+    world.send(eventbridge("incoming/orders/later.csv.gz.age"))
+    world.broker.away = world.pipeline.away = False
+    world.run = ""
+    seconds(world, 1)
+    world.courier.receive()
+    seconds(world, 60)
+    assert [file.key for file in world.pipeline.files] == [SICK, "incoming/orders/later.csv.gz.age", SICK]
+
+
 def test_a_redis_that_comes_and_goes_is_waited_for(world: World) -> None:
     """Else each time would add a copy of everything to the line."""
     world.run = ""

@@ -1,7 +1,6 @@
 """The poller's work: receive, hold, submit, keep alive, settle. Each method does one round; `__main__` runs them in threads."""
 
 import datetime as dt
-import math
 import random
 import threading
 from collections.abc import Callable, Iterable
@@ -62,8 +61,8 @@ class Courier:
         self._clock = clock
         self._workers_answer = workers_answer
         self._hands = hands
-        self._look_for_lost_at = math.inf
-        """When to see what Redis has lost of what it took before it was away."""
+        self._lost_before: float | None = None
+        """When Redis was back: what it took before may be lost. None: that was looked for."""
         self._stalls = Stalls(clock, settings.task_deadline, hands)
         self._outbox = Outbox(queue, settings.visibility_timeout)
         self._next_heartbeat = 0.0
@@ -227,7 +226,7 @@ class Courier:
     def _worked(self, *which: Dependency) -> None:
         back = self.outages.worked(*which)
         if Dependency.BROKER in back:
-            self._look_for_lost_at = self._clock() + protocol.STEADY_S
+            self._lost_before = self._clock()
         if back & {Dependency.BROKER, Dependency.WORKERS}:
             self.in_flight.restart_deadlines()
         if not back or self.is_paused:
@@ -341,15 +340,19 @@ class Courier:
 
     def _look_for_lost(self) -> None:
         """Submit again what no worker has in hand after Redis was away: nobody would miss before its deadline what was lost then."""
-        if self._clock() < self._look_for_lost_at or self.outages.away(Dependency.BROKER, Dependency.WORKERS):
+        before = self._lost_before
+        if before is None or self._clock() < before + protocol.STEADY_S or self.outages.away(Dependency.BROKER, Dependency.WORKERS):
             return
+        chains = self.in_flight.begun_before(before)
         try:
-            in_hand = self._hands(self.in_flight.chains()) if self.in_flight.chains() else {}
+            in_hand = self._hands(chains) if chains else {}
         except (*BROKER_ERRORS, RedisError) as error:
             self._broker_failed(error)
             return
-        self._look_for_lost_at = math.inf
-        if again := self.in_flight.resubmit_all(but=in_hand):
+        if self._lost_before == before:
+            # Else it was away and back once more meanwhile.
+            self._lost_before = None
+        if again := self.in_flight.resubmit_all(only=set(chains) - in_hand.keys()):
             get_logger().info("looked_for_lost", action="keep", in_hand=len(in_hand), resubmitted=again)
 
     def _reject_overdue(self) -> None:

@@ -18,8 +18,8 @@ class Held:
     state: MessageState = MessageState.RECEIVED
     deadline: float = 0.0
     """While it is in flight."""
-    expires: float = 0.0
-    """When its chain is passed over, should no worker have begun it."""
+    begun: float = 0.0
+    """When its newest chain was submitted. Its allowance later the chain is passed over, should no worker have begun it."""
     submit_at: float = 0.0
     """While it waits for its (re)submission."""
     parcel_id: str = ""

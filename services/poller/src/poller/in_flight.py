@@ -86,7 +86,7 @@ class InFlight:
             under_way += held.size
             held.move(MessageState.IN_FLIGHT)
             held.chores = held.untidied
-            held.deadline = held.expires = self._deadline(held)
+            held.begun, held.deadline = self._clock(), self._deadline(held)
             held.went_before = self._went_through
             started.append(held)
         return started
@@ -104,19 +104,19 @@ class InFlight:
                 if held := self._held.get(message_id):
                     held.move(DECISIONS[Happening.BROKER_AWAY].state)
 
-    def chains(self) -> list[str]:
-        """Parcel ids of the chains that are under way."""
+    def begun_before(self, moment: float) -> list[str]:
+        """Parcel ids of the chains under way that were submitted before then."""
         with self._lock:
-            return sorted({held.parcel_id for held in self._held.values() if held.under_way and held.parcel_id})
+            return sorted({held.parcel_id for held in self._held.values() if held.under_way and held.parcel_id and held.begun < moment})
 
-    def resubmit_all(self, but: Container[str] = ()) -> int:
+    def resubmit_all(self, only: Container[str] | None = None) -> int:
         """The broker has lost its memory: everything held enters the pipeline again. Returns how many messages.
 
         Args:
-            but: parcel ids of chains that are known to be under way.
+            only: parcel ids of the chains that it has lost, should it not be all.
         """
         with self._lock:
-            lost = [held for held in self._held.values() if held.under_way and held.parcel_id not in but]
+            lost = [held for held in self._held.values() if held.under_way and (only is None or held.parcel_id in only)]
             for held in lost:
                 held.move(DECISIONS[Happening.BROKER_FORGOT].state)
             return len(lost)
@@ -134,7 +134,7 @@ class InFlight:
             now = self._clock()
             for held in self._held.values():
                 held.deadline = self._deadline(held)
-                if held.under_way and held.expires <= now:
+                if held.under_way and held.begun + self._allowance(held) <= now:
                     held.wait(Happening.WAITING)
 
     # Settling

@@ -40,6 +40,7 @@ from shared.datasets_values import (
     TimeZone,
 )
 from shared.errors import ErrorCode, Rejected
+from shared.followed_file import BrokenFileError
 
 POSTGRESQL_ENCODINGS = MappingProxyType(
     {
@@ -299,13 +300,15 @@ class Dataset(Entry):
         return POSTGRESQL_ENCODINGS[self.encoding]
 
 
-class DatasetsError(Exception):
+class DatasetsError(BrokenFileError):
     """datasets.toml is wrong.
 
     Attributes:
         problems: all that is wrong, in the order of the file.
         path: of the file, where it came from one.
     """
+
+    problems: tuple[Problem, ...]
 
     def __init__(self, problems: Iterable[Problem], path: str = "") -> None:
         self.problems = tuple(problems)

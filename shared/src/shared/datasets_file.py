@@ -1,13 +1,10 @@
-"""Follows datasets.toml while the service runs: an edit holds from the next file on, a broken edit changes nothing."""
+"""Reads datasets.toml, and follows it while the service runs."""
 
 from pathlib import Path
 
 from shared.datasets import Datasets, DatasetsError, parse
 from shared.datasets_problems import Problem
-from shared.logging import get_logger
-
-State = tuple[int, int, int]
-"""What tells that a file changed: mtime in ns, size, inode."""
+from shared.followed_file import FollowedFile
 
 
 def parse_file(path: Path) -> Datasets:
@@ -38,8 +35,8 @@ def read_text(path: Path) -> str:
         raise DatasetsError([Problem(line, "", "this is no UTF-8, which TOML is written in")], str(path)) from None
 
 
-class DatasetsFile:
-    """The datasets as the file says now. Asking costs one stat, so that every file is loaded by what holds when it comes.
+class DatasetsFile(FollowedFile[Datasets]):
+    """The datasets as the file says now.
 
     Args:
         path: of datasets.toml. It need not exist: without it, every dataset goes by convention.
@@ -49,36 +46,4 @@ class DatasetsFile:
     """
 
     def __init__(self, path: Path) -> None:
-        self._path = path
-        self._seen = self._state()
-        self._good = parse("") if self._seen is None else self._read()
-
-    def current(self) -> Datasets:
-        """The newest datasets that could be understood. A file that vanished counts as a broken edit."""
-        state = self._state()
-        if state != self._seen:
-            self._seen = state
-            self._reload()
-        return self._good
-
-    def _reload(self) -> None:
-        try:
-            self._good = self._read()
-        except DatasetsError as error:
-            problems = [str(problem) for problem in error.problems]
-            get_logger().error("datasets_kept", action="datasets", path=str(self._path), problems=problems)
-        else:
-            get_logger().info("datasets_read", action="datasets", path=str(self._path), datasets=len(self._good.entries))
-
-    def _read(self) -> Datasets:
-        return parse_file(self._path)
-
-    def _state(self) -> State | None:
-        try:
-            found = self._path.stat()
-        except FileNotFoundError:
-            return None
-        except OSError:
-            # Unreadable for now: its own state, so that _read says why, once.
-            return (-1, -1, -1)
-        return (found.st_mtime_ns, found.st_size, found.st_ino)
+        super().__init__(path, "datasets", parse_file, parse(""), lambda datasets: datasets.entries)

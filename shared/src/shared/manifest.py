@@ -73,10 +73,6 @@ class Manifest(BaseModel):
             wrong = sorted({".".join(str(place) for place in problem["loc"]) or "the JSON" for problem in error.errors()})
             raise Rejected(ErrorCode.MANIFEST_INVALID, f"the manifest is not valid: {', '.join(wrong)[:200]}") from None
 
-    def dump(self) -> bytes:
-        """The bytes to sign and to send."""
-        return self.model_dump_json(exclude_none=True).encode()
-
 
 def unpacked(text: str, what: str) -> bytes:
     """Undo the base64 of one piece of metadata.

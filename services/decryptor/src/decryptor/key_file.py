@@ -1,12 +1,13 @@
 """One file of the keyring: which keys it holds, or in words why none that can be used. No message quotes the file."""
 
 import base64
-import binascii
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pyrage
+
+from decryptor.ssh_wire import LENGTH, string
 
 AGE_KEY = "AGE-SECRET-KEY-1"
 ENCRYPTED = (b"age-encryption.org/", b"-----BEGIN AGE ENCRYPTED FILE-----")
@@ -15,8 +16,6 @@ SSH_END = "-----END OPENSSH PRIVATE KEY-----"
 PEM_BEGIN = "-----BEGIN "
 SSH_MAGIC = b"openssh-key-v1\0"
 ED25519 = b"ssh-ed25519"
-LENGTH = 4
-"""Bytes of a length, and of a number (RFC 4251, section 5)."""
 MAKE = "make an ed25519 key (ssh-keygen -t ed25519) or an age identity (age-keygen)"
 
 
@@ -77,27 +76,19 @@ def _ssh_key(text: str) -> tuple[Any, ...]:
     try:
         _check_ssh(base64.b64decode(body))
         return (pyrage.ssh.Identity.from_buffer(text.encode()),)
-    except (binascii.Error, pyrage.IdentityError):
+    except (ValueError, pyrage.IdentityError):
         raise IdentityFileError("is a damaged OpenSSH private key") from None
 
 
 def _check_ssh(key: bytes) -> None:
     """Look at what stands before the key itself (OpenSSH, PROTOCOL.key): cipher, key derivation and its options, one public key."""
-    cipher, rest = _string(key.removeprefix(SSH_MAGIC))
+    cipher, rest = string(key.removeprefix(SSH_MAGIC))
     if cipher != b"none":
         raise IdentityFileError("is protected by a passphrase, and nobody is there to type it: take it off with ssh-keygen -p")
-    _, rest = _string(rest)
-    _, rest = _string(rest)
-    public, _ = _string(rest[LENGTH:])
-    kind, _ = _string(public)
+    _, rest = string(rest)
+    _, rest = string(rest)
+    public, _ = string(rest[LENGTH:])
+    kind, _ = string(public)
     if kind != ED25519:
         name = kind.decode("ascii", "replace")
         raise IdentityFileError(f"is a key of another kind ({name if name.isprintable() else '?'}): {MAKE}")
-
-
-def _string(data: bytes) -> tuple[bytes, bytes]:
-    """An SSH string, and what follows it."""
-    end = LENGTH + int.from_bytes(data[:LENGTH], "big")
-    if len(data) < max(end, LENGTH):
-        raise IdentityFileError("is a damaged OpenSSH private key")
-    return data[LENGTH:end], data[end:]

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from sshsig import InvalidSignature, PublicKey, check_signature
 
+from decryptor.ssh_wire import string, strings
 from shared.errors import ErrorCode, Rejected
 from shared.manifest import NAMESPACE
 
@@ -18,7 +19,6 @@ MAGIC = b"SSHSIG" + (1).to_bytes(4, "big")
 KINDS = {b"ssh-ed25519": (2, {b"ssh-ed25519"}), b"ssh-rsa": (3, {b"rsa-sha2-256", b"rsa-sha2-512"})}
 """By kind of key: of how many strings it consists, and which signatures it makes. `ssh-rsa` as a signature is SHA-1."""
 HASHES = {b"sha256", b"sha512"}
-LENGTH = 4
 RSA_BITS = 2048
 LEAST = {b"ssh-rsa": RSA_BITS // 8}
 """Bytes of a modulus."""
@@ -44,9 +44,9 @@ def read(blob: bytes) -> Signature:
         Rejected: `signature_invalid`.
     """
     try:
-        key, namespace, _reserved, hash_name, signed = _strings(_body(blob), 5)
+        key, namespace, _reserved, hash_name, signed = strings(_body(blob), 5)
         kind = read_key(key)
-        algorithm, _ = _strings(signed, 2)
+        algorithm, _ = strings(signed, 2)
     except UnsupportedKeyError as error:
         raise _invalid(str(error)) from None
     except ValueError as error:
@@ -65,11 +65,11 @@ def read_key(blob: bytes) -> bytes:
         ValueError: it is damaged.
         UnsupportedKeyError: we have no use for such a key.
     """
-    kind = _first(blob)
+    kind, _ = string(blob)
     if kind not in KINDS:
         name = kind.decode("ascii", "replace") if kind[:1].isalpha() and len(kind) <= 64 else "unknown"  # noqa: PLR2004 - RFC 4250, names
         raise UnsupportedKeyError(f"keys of kind {name} are not supported: use ed25519 or RSA")
-    parts = _strings(blob, KINDS[kind][0])
+    parts = strings(blob, KINDS[kind][0])
     if len(parts[-1].lstrip(b"\0")) < LEAST.get(kind, 0):
         raise UnsupportedKeyError(f"the RSA key has less than {RSA_BITS} bits")
     PublicKey.from_ssh_encoding(blob)
@@ -98,24 +98,6 @@ def _body(blob: bytes) -> bytes:
     if not blob.startswith(MAGIC):
         raise ValueError("it does not begin as SSHSIG, version 1")
     return blob[len(MAGIC) :]
-
-
-def _first(data: bytes) -> bytes:
-    length = int.from_bytes(data[:LENGTH], "big")
-    if len(data) < LENGTH + length:
-        raise ValueError("it ends too early")
-    return data[LENGTH : LENGTH + length]
-
-
-def _strings(data: bytes, count: int) -> list[bytes]:
-    """Exactly `count` strings, each behind its length, and nothing after them."""
-    found = []
-    for _ in range(count):
-        found.append(_first(data))
-        data = data[LENGTH + len(found[-1]) :]
-    if data:
-        raise ValueError("something follows its end")
-    return found
 
 
 def _invalid(reason: str) -> Rejected:

@@ -11,8 +11,8 @@ from pathlib import Path
 from sshsig.allowed_signers import AllowedSigner
 
 from decryptor import signature
-from shared.datasets_file import State
 from shared.errors import ErrorCode, Rejected
+from shared.followed_file import BrokenFileError, FollowedFile
 from shared.logging import get_logger
 from shared.manifest import NAMESPACE
 
@@ -21,12 +21,14 @@ TIMES = {8: "%Y%m%d", 12: "%Y%m%d%H%M", 14: "%Y%m%d%H%M%S"}
 _TIME = re.compile(r"([0-9]+)(Z|UTC)?", re.IGNORECASE)
 
 
-class SignersError(Exception):
+class SignersError(BrokenFileError):
     """The file can't be used.
 
     Attributes:
         problems: all that is wrong, with the lines; never the lines' text.
     """
+
+    problems: tuple[str, ...]
 
     def __init__(self, problems: Iterable[str]) -> None:
         self.problems = tuple(problems)
@@ -61,7 +63,7 @@ def matches(name: str, patterns: str) -> bool:
     return found
 
 
-class AllowedSigners:
+class AllowedSigners(FollowedFile[tuple[Signer, ...]]):
     """The lines as the file says now.
 
     Args:
@@ -72,40 +74,14 @@ class AllowedSigners:
     """
 
     def __init__(self, path: Path | None) -> None:
-        self._path = path
-        self._seen = self._state()
-        self._good = self._read() if self._seen else ()
+        super().__init__(path, "signers", _usable, (), lambda signers: signers)
 
-    def current(self) -> tuple[Signer, ...]:
-        """The newest lines that could be understood: one stat. A file that vanished counts as a broken edit."""
-        state = self._state()
-        if state != self._seen:
-            self._seen = state
-            try:
-                self._good = self._read()
-            except SignersError as error:
-                get_logger().error("signers_kept", action="signers", path=str(self._path), problems=list(error.problems))
-            else:
-                get_logger().info("signers_read", action="signers", path=str(self._path), signers=len(self._good))
-        return self._good
 
-    def _read(self) -> tuple[Signer, ...]:
-        if self._path is None:
-            return ()
-        signers, unusable = read_file(self._path)
-        for problem in unusable:
-            get_logger().error("signer_unusable", action="signers", path=str(self._path), problem=problem)
-        return signers
-
-    def _state(self) -> State | None:
-        try:
-            found = self._path.stat() if self._path else None
-        except FileNotFoundError:
-            return None
-        except OSError:
-            # Unreadable for now: its own state, so that _read says why, once.
-            return (-1, -1, -1)
-        return (found.st_mtime_ns, found.st_size, found.st_ino) if found else None
+def _usable(path: Path) -> tuple[Signer, ...]:
+    signers, unusable = read_file(path)
+    for problem in unusable:
+        get_logger().error("signer_unusable", action="signers", path=str(path), problem=problem)
+    return signers
 
 
 def vouched(signers: Iterable[Signer], key: bytes, sender: str, at: datetime) -> None:

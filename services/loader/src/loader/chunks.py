@@ -13,8 +13,7 @@ from typing import Any, BinaryIO
 import psycopg
 
 from loader import sqlstate
-from loader.source import Source, unreadable
-from shared.errors import ErrorCode, Retryable
+from loader.source import Source, opened, unreadable
 
 CHUNK = 1024**2
 COPY = "COPY hikyaku.part_chunks (group_id, part, number, data) FROM STDIN (FORMAT BINARY)"
@@ -31,14 +30,12 @@ def keep(connection: Connection, group_id: int, part: int, path: Path) -> None:
         psycopg.Error: the database fails.
     """
     try:
-        with path.open("rb") as spooled, connection.cursor() as cursor, cursor.copy(COPY) as copy:
+        with opened(path) as spooled, connection.cursor() as cursor, cursor.copy(COPY) as copy:
             copy.set_types(["int8", "int4", "int4", "bytea"])
             number = 0
             while data := spooled.read(CHUNK):
                 copy.write_row((group_id, part, number, data))
                 number += 1
-    except FileNotFoundError:
-        raise Retryable(ErrorCode.SPOOL_UNAVAILABLE, "the spool no longer holds the file: it will be decrypted again") from None
     except OSError as error:
         raise unreadable(error) from None
 

@@ -56,12 +56,7 @@ class Source:
 
     def _open(self) -> tuple[BinaryIO, int]:
         """The gzip, and its bytes."""
-        try:
-            spooled = self._path.open("rb")
-        except FileNotFoundError:
-            raise Retryable(ErrorCode.SPOOL_UNAVAILABLE, "the spool no longer holds the file: it will be decrypted again") from None
-        except OSError as error:
-            raise unreadable(error) from None
+        spooled = opened(self._path)
         return spooled, os.fstat(spooled.fileno()).st_size
 
     def _inflated(self, packed: BinaryIO) -> Iterator[bytes]:
@@ -87,6 +82,20 @@ def _read(stream: igzip.IGzipFile) -> bytes:
     except OSError as error:
         raise unreadable(error) from None
     return chunk
+
+
+def opened(path: Path) -> BinaryIO:
+    """A spooled file.
+
+    Raises:
+        Retryable: `spool_unavailable`.
+    """
+    try:
+        return path.open("rb")
+    except FileNotFoundError:
+        raise Retryable(ErrorCode.SPOOL_UNAVAILABLE, "the spool no longer holds the file: it will be decrypted again") from None
+    except OSError as error:
+        raise unreadable(error) from None
 
 
 def unreadable(error: OSError) -> Retryable:

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from itertools import pairwise
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from loader import front, header, records
@@ -176,6 +176,7 @@ class TestFront:
         assert taken <= front.MAX_QUOTED + CHUNK
 
     @given(st.lists(st.text(st.sampled_from('a",\n'), max_size=9), min_size=1, max_size=8), CUTS, ENDS, st.integers(1, 25), st.booleans())
+    @example(cells=["aaaaa\n"], cuts=[24], end=b"\r\n", most=10, ended=True)
     def test_a_record_that_is_too_long_is_told_by_its_line(
         self, cells: list[str], cuts: list[int], end: bytes, most: int, ended: bool
     ) -> None:

@@ -35,7 +35,7 @@ class Front:
         self._dialect = dialect
         self._end_marker = end_marker
         self._max_record = max_record
-        self._open = 0
+        self._open = self._open_lines = 0
         self._line = line
         self._within = 0
         self._ends = ""
@@ -124,18 +124,23 @@ class Front:
         if self._open + len(piece) > self._max_record:
             self._measure_each(piece)
             return
-        end = self._dialect.records_end(piece)
-        self._open = len(piece) - end if end else self._open + len(piece)
+        self._leave_open(piece, self._dialect.records_end(piece))
+
+    def _leave_open(self, piece: bytes, end: int) -> None:
+        """Note what of a piece belongs to a record that goes on."""
+        size, lines = (self._open, self._open_lines) if not end else (0, 0)
+        self._open, self._open_lines = size + len(piece) - end, lines + lines_in(piece[end:])
 
     def _measure_each(self, piece: bytes) -> None:
         line, end = self._line, self._dialect.records_end(piece)
+        begin = line - self._open_lines
         for found in self._dialect.record.finditer(piece, 0, end):
             record = found.group()
-            self._check_record(self._open + len(record.rstrip(b"\r\n")), line)
+            self._check_record(self._open + len(record.rstrip(b"\r\n")), begin)
             self._open = 0
-            line += lines_in(record)
-        self._open += len(piece) - end
-        self._check_record(self._open, line)
+            begin = line = line + lines_in(record)
+        self._leave_open(piece, end)
+        self._check_record(self._open, begin)
 
     def _check_record(self, size: int, line: int) -> None:
         if size > self._max_record:

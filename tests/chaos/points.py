@@ -97,8 +97,8 @@ class Points:
 
 
 def choose(kills: int, files: int) -> list[Trap]:
-    """Traps for each place, so that all together they make their share of a run's kills."""
-    return [trap for point in Point for trap in _traps(point, kills, files)]
+    """Traps for each place, so that all together they make their share of a run's kills; none for a run without."""
+    return [] if not kills else [trap for point in Point for trap in _traps(point, kills, files)]
 
 
 def _traps(point: Point, kills: int, files: int) -> list[Trap]:

@@ -76,7 +76,7 @@ def _storm(options: Options, stack: Stack, console: Console, begin: float) -> Ru
     sender = world.sender
     armed = _prepare(world, options)
     _note(console, begin, f"{len(sender.files)} files are made; the storm begins")
-    kills = schedule_kills(options.seed, options.storm_s, points.left_over(options.kills) if options.kills else 0)
+    kills = schedule_kills(options.seed, options.storm_s, points.left_over(options.kills))
     outages = schedule_calm(options.seed) if options.outages else schedule_outages(options.seed, options.storm_s)
     storm = Storm(world, kills, outages)
     _blow(storm, sender, options)
@@ -107,7 +107,7 @@ def _prepare(world: World, options: Options) -> Points:
     stack = world.stack
     folder = stack.folder / "passes"
     folder.mkdir()
-    armed = Points(points.choose(options.kills, options.files) if options.kills else (), folder)
+    armed = Points(points.choose(options.kills, options.files), folder)
     wiring.put_between(stack, {name: way.port for name, way in world.proxies.ways.items()})
     for service in SERVICES:
         wiring.give(stack, service, armed.environment(service))

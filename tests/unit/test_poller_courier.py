@@ -3,44 +3,30 @@
 import contextlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, cast
+from typing import Any
 
 import pytest
 from kombu.exceptions import OperationalError
-from redis import Redis
 from structlog.testing import capture_logs
 
 from fakes.clock import Clock
 from fakes.line import BUCKET, FakeBroker, FakePipeline, body, eventbridge, native, native_record, settled
-from fakes.sqs import LARGEST_MESSAGE, FakeSQS
+from fakes.poller import DLQ, MAX_RECEIVE_COUNT, QUEUE, courier, queues, settings
+from fakes.sqs import LARGEST_MESSAGE
 from poller.courier import HEARTBEATS_PER_TIMEOUT, Courier
-from poller.pipeline import Pipeline
 from poller.settings import PollerSettings
-from poller.sqs import SQS_ERRORS, IngestQueue, Message
+from poller.sqs import SQS_ERRORS, Message
 from shared.contract import FileRef, SettledParcel, Settlement, Verdict
 from shared.errors import ErrorCode
 from shared.protocol import LONGEST_BACK_S, LONGEST_PROBE_S, MOST_WAITS, Dependency
 
-QUEUE = "https://sqs.invalid/ingest"
-DLQ = "https://sqs.invalid/dlq"
 VISIBILITY_S = 120
 HEARTBEAT_S = VISIBILITY_S / HEARTBEATS_PER_TIMEOUT
 DEADLINE_S = 600
-MAX_RECEIVE_COUNT = 5
 
 
 def _settings(**changes: Any) -> PollerSettings:
-    given = {
-        "redis_url": "redis://unused.invalid",
-        "instance": "p1",
-        "queue_url": QUEUE,
-        "dlq_url": DLQ,
-        "bucket": BUCKET,
-        "visibility_timeout": VISIBILITY_S,
-        "max_in_flight": 8,
-        "task_deadline": DEADLINE_S,
-    }
-    return PollerSettings.model_validate(given | changes)
+    return settings(**{"visibility_timeout": VISIBILITY_S, "max_in_flight": 8, "task_deadline": DEADLINE_S} | changes)
 
 
 @dataclass
@@ -56,16 +42,13 @@ class World:
     asked: int = 0
 
     def __post_init__(self) -> None:
-        self.sqs = FakeSQS(self.clock)
-        self.sqs.add_queue(DLQ)
-        self.sqs.add_queue(QUEUE, dlq_url=DLQ, max_receive_count=MAX_RECEIVE_COUNT)
+        self.sqs = queues(self.clock)
         self.courier = self.new_courier()
 
     def new_courier(self) -> Courier:
         """A poller that has just started: it remembers nothing."""
-        queue = IngestQueue(cast("Any", self.sqs), QUEUE, DLQ, self.settings.visibility_timeout)
-        pipeline, broker = cast("Pipeline", self.pipeline), cast("Redis", self.broker)
-        return Courier(self.settings, queue, pipeline, broker, self.clock, workers_answer=self._workers_answer, chance=lambda: 1.0)
+        how = {"workers_answer": self._workers_answer, "chance": lambda: 1.0}
+        return courier(self.settings, self.sqs, self.pipeline, self.broker, self.clock, **how)
 
     def _workers_answer(self) -> bool:
         self.asked += 1

@@ -5,24 +5,16 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, cast
 
 import pytest
-from redis import Redis
 
 from fakes.clock import Clock
 from fakes.line import BUCKET, FakeBroker, FakePipeline, body, eventbridge, settled
-from fakes.sqs import FakeSQS
-from poller.courier import Courier
-from poller.pipeline import Pipeline
-from poller.settings import PollerSettings
-from poller.sqs import IngestQueue
+from fakes.poller import DLQ, QUEUE, courier, queues, settings
 from shared import failpoint
 from shared.contract import Verdict
 from shared.failpoint import FailpointError, Point, count_file
 
-QUEUE = "https://sqs.invalid/ingest"
-DLQ = "https://sqs.invalid/dlq"
 VISIBILITY_S = 120
 ON_ITS_WAY = (Point.POLLER_RECEIVED, Point.POLLER_HELD, Point.POLLER_SUBMITTED)
 KEYS = [f"incoming/orders/{name}.csv.gz.age" for name in "ab"]
@@ -34,14 +26,9 @@ class World:
     def __init__(self, counts: Path) -> None:
         self.counts = counts
         self.clock = Clock()
-        self.sqs = FakeSQS(self.clock)
-        self.sqs.add_queue(DLQ)
-        self.sqs.add_queue(QUEUE, dlq_url=DLQ, max_receive_count=5)
+        self.sqs = queues(self.clock)
         self.pipeline = FakePipeline()
-        settings = {"redis_url": "redis://unused.invalid", "instance": "p1", "queue_url": QUEUE, "dlq_url": DLQ, "bucket": BUCKET}
-        queue = IngestQueue(cast("Any", self.sqs), QUEUE, DLQ, VISIBILITY_S)
-        pipeline, broker = cast("Pipeline", self.pipeline), cast("Redis", FakeBroker())
-        self.courier = Courier(PollerSettings.model_validate(settings), queue, pipeline, broker, self.clock)
+        self.courier = courier(settings(), self.sqs, self.pipeline, FakeBroker(), self.clock)
         for key in KEYS:
             self.sqs.send_message(QueueUrl=QUEUE, MessageBody=body(eventbridge(key, version=key)))
 

@@ -6,27 +6,20 @@ import threading
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
-from redis import Redis
 
 from fakes.clock import Clock
-from fakes.line import BUCKET, FakeBroker, FakePipeline, body, eventbridge, native, native_record, settlement
-from fakes.sqs import FakeSQS
+from fakes.line import FakeBroker, FakePipeline, body, eventbridge, native, native_record, settlement
+from fakes.poller import QUEUE, courier, queues, settings
 from poller import metrics
-from poller.courier import Courier
-from poller.pipeline import Pipeline
-from poller.settings import PollerSettings
-from poller.sqs import IngestQueue
 from shared import protocol
 from shared.contract import FileRef, SettledParcel, Verdict
 from shared.errors import ErrorCode
 from shared.protocol import Dependency
 
-QUEUE = "https://sqs.invalid/ingest"
-DLQ = "https://sqs.invalid/dlq"
 DOCS = Path(__file__).parents[2] / "docs" / "operations.md"
 PATIENCE_S = 15
 
@@ -37,23 +30,14 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def made(**changes: Any) -> PollerSettings:
-    given = {"redis_url": "redis://unused.invalid", "instance": "p1", "queue_url": QUEUE, "dlq_url": DLQ, "bucket": BUCKET}
-    return PollerSettings.model_validate(given | changes)
-
-
 class Station:
     """A courier on a fake line, and somebody who scrapes it."""
 
     def __init__(self) -> None:
-        self.settings = made(metrics_port=free_port())
+        self.settings = settings(metrics_port=free_port())
         self.clock, self.pipeline = Clock(), FakePipeline()
-        self.sqs = FakeSQS(self.clock)
-        self.sqs.add_queue(DLQ)
-        self.sqs.add_queue(QUEUE, dlq_url=DLQ, max_receive_count=5)
-        queue = IngestQueue(cast("Any", self.sqs), QUEUE, DLQ, self.settings.visibility_timeout)
-        broker = cast("Redis", FakeBroker())
-        self.courier = Courier(self.settings, queue, cast("Pipeline", self.pipeline), broker, self.clock, chance=lambda: 1.0)
+        self.sqs = queues(self.clock)
+        self.courier = courier(self.settings, self.sqs, self.pipeline, FakeBroker(), self.clock, chance=lambda: 1.0)
 
     def receive(self, *names: str, size: int = 10) -> list[FileRef]:
         """Send so many files and receive them; gives what was submitted of them."""
@@ -229,7 +213,7 @@ def test_a_scrape_waits_for_nobody_and_holds_nobody_up(station: Station) -> None
 
 def test_without_a_port_nothing_listens() -> None:
     before = threading.active_count()
-    with metrics.serving(Station().courier.metrics, made()):
+    with metrics.serving(Station().courier.metrics, settings()):
         assert threading.active_count() == before
 
 
@@ -246,8 +230,8 @@ def test_an_address_that_can_not_be_had_ends_the_process(address: str, capsys: p
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
-        settings = made(metrics_port=taken.getsockname()[1], metrics_address=address)
-        with pytest.raises(SystemExit) as ended, metrics.serving(Station().courier.metrics, settings):
+        given = settings(metrics_port=taken.getsockname()[1], metrics_address=address)
+        with pytest.raises(SystemExit) as ended, metrics.serving(Station().courier.metrics, given):
             pytest.fail("it was served")
     assert ended.value.code == 2
     said = capsys.readouterr().err

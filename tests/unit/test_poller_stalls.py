@@ -2,31 +2,22 @@
 
 import itertools
 from collections.abc import Sequence
-from typing import Any, cast
 
 import pytest
-from redis import Redis
 from structlog.testing import capture_logs
 
 from fakes.clock import Clock
-from fakes.line import BUCKET, FakeBroker, FakePipeline, body, eventbridge, held, native, native_record, settled, settlement
-from fakes.sqs import FakeSQS
-from poller.courier import Courier
+from fakes.line import FakeBroker, FakePipeline, body, eventbridge, held, native, native_record, settled, settlement
+from fakes.poller import DLQ, MAX_RECEIVE_COUNT, QUEUE, courier, queues, settings
 from poller.held import Held
-from poller.pipeline import Pipeline
-from poller.settings import PollerSettings
-from poller.sqs import IngestQueue
 from poller.stalls import LOOKS, MOST_REMEMBERED, Stalls
 from shared.contract import FileRef, Problem, SettledParcel, Verdict
 from shared.errors import ErrorCode
 from shared.protocol import LONGEST_BACK_S, MOST_WAITS, STALLS, STEADY_S
 
-QUEUE = "https://sqs.invalid/ingest"
-DLQ = "https://sqs.invalid/dlq"
 DEADLINE_S = 600
 ROUND_S = 10
 SICK = "incoming/orders/sick.csv.gz.age"
-MAX_RECEIVE_COUNT = 5
 
 
 class NotingPipeline(FakePipeline):
@@ -48,9 +39,7 @@ class World:
 
     def __init__(self) -> None:
         self.clock = Clock()
-        self.sqs = FakeSQS(self.clock)
-        self.sqs.add_queue(DLQ)
-        self.sqs.add_queue(QUEUE, dlq_url=DLQ, max_receive_count=MAX_RECEIVE_COUNT)
+        self.sqs = queues(self.clock)
         self.pipeline, self.broker = NotingPipeline(), FakeBroker()
         self.run = "decryptor@d1 1"
         """Of the worker that has the sick file in its hands; empty: it waits in line, or nobody has it."""
@@ -64,11 +53,8 @@ class World:
 
     def start(self) -> None:
         """A poller that remembers nothing."""
-        settings = {"redis_url": "redis://unused.invalid", "instance": "p1", "queue_url": QUEUE, "dlq_url": DLQ, "bucket": BUCKET}
-        queue = IngestQueue(cast("Any", self.sqs), QUEUE, DLQ, 120)
-        pipeline, broker = cast("Pipeline", self.pipeline), cast("Redis", self.broker)
-        made = PollerSettings.model_validate(settings | {"task_deadline": DEADLINE_S})
-        self.courier = Courier(made, queue, pipeline, broker, self.clock, hands=self._hands)
+        given = settings(task_deadline=DEADLINE_S)
+        self.courier = courier(given, self.sqs, self.pipeline, self.broker, self.clock, hands=self._hands)
 
     def _hands(self, chains: Sequence[str]) -> dict[str, str]:
         self.asked += 1

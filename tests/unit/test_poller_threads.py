@@ -4,32 +4,26 @@ import queue
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import pytest
 from celery import Celery, _state
 from celery.worker import WorkController, state
 from kombu.transport.memory import Channel
-from redis import Redis
 
 from fakes.clock import Clock
-from fakes.line import BUCKET, FakeBroker, FakePipeline, body, eventbridge, settled
-from fakes.sqs import FakeSQS
+from fakes.line import FakeBroker, FakePipeline, body, eventbridge, settled
+from fakes.poller import DLQ, QUEUE, courier, queues, settings
 from poller import app as poller_app
 from poller import threads
 from poller.app import Poller
-from poller.courier import Courier
 from poller.held import Held
-from poller.pipeline import Pipeline
-from poller.settings import PollerSettings
-from poller.sqs import SQS_ERRORS, IngestQueue
+from poller.sqs import SQS_ERRORS
 from poller.threads import Rounds
 from shared import celery_app, health, protocol
 from shared.contract import PAYLOAD_VERSION, FileRef, QueueName, TaskName, Verdict
 from shared.protocol import Dependency
 
-QUEUE = "https://sqs.invalid/ingest"
-DLQ = "https://sqs.invalid/dlq"
 PATIENCE_S = 15
 """How long a test waits for what must happen; never how long it takes."""
 
@@ -60,17 +54,12 @@ class Running:
     """One poller whose threads the test starts and ends."""
 
     def __init__(self) -> None:
-        self.settings = PollerSettings.model_validate(
-            {"redis_url": "redis://unused.invalid", "instance": "p1", "queue_url": QUEUE, "dlq_url": DLQ} | {"bucket": BUCKET}
-        )
+        self.settings = settings()
         self.clock = Clock()
-        self.sqs = FakeSQS(self.clock)
-        self.sqs.add_queue(DLQ)
-        self.sqs.add_queue(QUEUE, dlq_url=DLQ, max_receive_count=5)
+        self.sqs = queues(self.clock)
         self.pipeline, self.broker = SignallingPipeline(), FakeBroker()
         self.app = self._app()
-        ingest = IngestQueue(cast("Any", self.sqs), QUEUE, DLQ, 120)
-        self.courier = Courier(self.settings, ingest, cast("Pipeline", self.pipeline), cast("Redis", self.broker), Clock())
+        self.courier = courier(self.settings, self.sqs, self.pipeline, self.broker, Clock())
         poller_app._register(self.app, self.courier)
         self.rounds = Rounds(Poller(self.app, self.courier), self.settings)
         # Stands for the long poll: a receive that finds nothing waits for the end, or for its next turn.

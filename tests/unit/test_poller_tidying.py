@@ -1,24 +1,15 @@
 """After the load: the object is tagged or deleted before SQS forgets the message, and no refusal of S3's holds a loaded file for ever."""
 
-from typing import Any, cast
-
 import pytest
-from redis import Redis
 from structlog.testing import capture_logs
 
 from fakes.clock import Clock
-from fakes.line import BUCKET, FakeBroker, FakePipeline, body, eventbridge, native, native_record, problem, settled, settlement, tidied
-from fakes.sqs import FakeSQS
-from poller.courier import Courier
-from poller.pipeline import Pipeline
-from poller.settings import PollerSettings
-from poller.sqs import IngestQueue
+from fakes.line import FakeBroker, FakePipeline, body, eventbridge, native, native_record, problem, settled, settlement, tidied
+from fakes.poller import DLQ, QUEUE, courier, queues, settings
 from shared.contract import AfterLoad, FileRef, Problem, SettledParcel, Verdict
 from shared.errors import ErrorCode
 from shared.protocol import LONGEST_PROBE_S, MOST_OWN_FAILURES, TIDY_TRIES, Dependency
 
-QUEUE = "https://sqs.invalid/ingest"
-DLQ = "https://sqs.invalid/dlq"
 DEADLINE_S = 600
 HEARTBEAT_S = 40
 TAG, DELETE = AfterLoad.TAG, AfterLoad.DELETE
@@ -31,19 +22,14 @@ class World:
 
     def __init__(self) -> None:
         self.clock, self.broker, self.pipeline = Clock(), FakeBroker(), FakePipeline()
-        self.sqs = FakeSQS(self.clock)
-        self.sqs.add_queue(DLQ)
-        self.sqs.add_queue(QUEUE, dlq_url=DLQ, max_receive_count=5)
+        self.sqs = queues(self.clock)
         self.workers = True
         self.start()
 
     def start(self) -> None:
         """A poller that remembers nothing."""
-        settings = {"redis_url": "redis://unused.invalid", "instance": "p1", "queue_url": QUEUE, "dlq_url": DLQ, "bucket": BUCKET}
-        queue = IngestQueue(cast("Any", self.sqs), QUEUE, DLQ, 120)
-        pipeline, broker = cast("Pipeline", self.pipeline), cast("Redis", self.broker)
-        made = PollerSettings.model_validate(settings | {"task_deadline": DEADLINE_S})
-        self.courier = Courier(made, queue, pipeline, broker, self.clock, workers_answer=lambda: self.workers, chance=lambda: 1.0)
+        given, how = settings(task_deadline=DEADLINE_S), {"workers_answer": lambda: self.workers, "chance": lambda: 1.0}
+        self.courier = courier(given, self.sqs, self.pipeline, self.broker, self.clock, **how)
         self.courier.keep()
 
     def receive(self, *names: str) -> list[FileRef]:

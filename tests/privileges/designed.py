@@ -20,6 +20,7 @@ _LEDGER: Mapping[str, Mapping[str, Collection[str]]] = {
     "hikyaku.groups": {"SELECT": {*READERS, LOADER}, "INSERT": {LOADER}, "UPDATE": {LOADER}},
     "hikyaku.group_parts": {"SELECT": {*READERS, LOADER}, "INSERT": {LOADER}},
     "hikyaku.group_progress": {"SELECT": READERS},
+    "hikyaku.operator_actions": {"SELECT": READERS},
     # Row data on its way: the loader's alone.
     "hikyaku.part_chunks": {"SELECT": {LOADER}, "INSERT": {LOADER}, "DELETE": {LOADER}},
     "hikyaku._yoyo_log": {},
@@ -27,7 +28,14 @@ _LEDGER: Mapping[str, Mapping[str, Collection[str]]] = {
     "hikyaku._yoyo_version": {},
     "hikyaku.yoyo_lock": {},
 }
+_BY_COLUMN = {("hikyaku.rejected_rows", "SELECT"), ("hikyaku.operator_actions", "INSERT"), ("hikyaku.operator_actions", "UPDATE")}
 _PUT_ASIDE = ["bucket", "key", "version_id", "line_number", "column_name", "error_code", "error", "raw_text", "rejected_at"]
+# An operator's action is written before it and finished after it, and never changed otherwise.
+_ACTIONS = {
+    **dict.fromkeys(("action_id", "began_at", "db_role"), ()),
+    **dict.fromkeys(("action", "reason", "target", "who", "host"), ("INSERT",)),
+    **dict.fromkeys(("ended_at", "outcome"), ("UPDATE",)),
+}
 _LOADS = {"SELECT": {LOADER}, "INSERT": {LOADER}, "UPDATE": {LOADER}, "DELETE": {LOADER}}
 _DATASETS: Mapping[str, Mapping[str, Collection[str]]] = {"public.orders": _LOADS, "public.orders_seen": _LOADS}
 
@@ -49,17 +57,21 @@ def _postgres(privileges: list[str]) -> Iterator[tuple[str, Collection[str]]]:
     for maker, tables in ((MIGRATOR, _LEDGER), (OWNER, _DATASETS)):
         for table, others in tables.items():
             for privilege in privileges:
-                if (table, privilege) == ("hikyaku.rejected_rows", "SELECT"):
+                if (table, privilege) in _BY_COLUMN:
                     continue
                 yield f"{table} {privilege}", {maker, *others.get(privilege, ())}
     # Row data: whoever owns the tables reads it; the operator sees all but that.
     for column in _PUT_ASIDE:
         yield f"hikyaku.rejected_rows.{column} SELECT", {MIGRATOR, OWNER} if column == "raw_text" else {MIGRATOR, *READERS}
+    for column, granted in _ACTIONS.items():
+        for privilege in ("INSERT", "UPDATE"):
+            yield f"hikyaku.operator_actions.{column} {privilege}", {MIGRATOR, *(READERS if privilege in granted else ())}
     yield "public.orders_id_seq USAGE", {OWNER, LOADER}
     yield "public.orders_id_seq SELECT", {OWNER}
     yield "public.orders_id_seq UPDATE", {OWNER}
     for privilege in ("USAGE", "SELECT", "UPDATE"):
         yield f"hikyaku.groups_group_id_seq {privilege}", {MIGRATOR}
+        yield f"hikyaku.operator_actions_action_id_seq {privilege}", {MIGRATOR}
     # PostgreSQL's default: what a function touches is still checked as its caller.
     yield "public.answer() EXECUTE", EVERYONE
     yield "hikyaku.lacking(of_group bigint, of_parts integer) EXECUTE", EVERYONE

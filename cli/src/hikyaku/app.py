@@ -6,6 +6,7 @@ import typer
 
 from hikyaku.datasets.app import app as datasets_app
 from hikyaku.demo.command import demo
+from hikyaku.operator.app import mount as mount_operator
 from hikyaku.send import send
 from hikyaku.setup.command import setup
 
@@ -18,6 +19,7 @@ app = typer.Typer(
 app.command()(send)
 app.command()(setup)
 app.command()(demo)
+mount_operator(app)
 app.add_typer(datasets_app, name="datasets")
 
 if find_spec("supervisor"):

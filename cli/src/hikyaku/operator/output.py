@@ -1,0 +1,76 @@
+"""What a command prints: a table for a person, JSON for a script."""
+
+import datetime as dt
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+
+def console() -> Console:
+    """Standard output; what it is told is text, not markup."""
+    return Console(highlight=False, markup=False, soft_wrap=True)
+
+
+def note(text: str) -> None:
+    """A line beside the result, on standard error."""
+    Console(stderr=True, highlight=False, markup=False, soft_wrap=True).print(text)
+
+
+def json_line(value: Any) -> None:
+    """One JSON document in one line; times are ISO 8601."""
+    typer.echo(json.dumps(value, ensure_ascii=False, default=_plain))
+
+
+def table(columns: Sequence[str], rows: Iterable[Sequence[Any]], *, title: str = "") -> Table:
+    """A table of cells as a person reads them; numbers stand to the right.
+
+    Args:
+        columns: headings.
+        rows: cells, as many as headings; None is an empty one.
+        title: above it, when not empty.
+    """
+    made = Table(title=title or None, title_justify="left", header_style="bold")
+    lines = [list(row) for row in rows]
+    for number, name in enumerate(columns):
+        numeric = bool(lines) and all(isinstance(line[number], int | float | None) and not isinstance(line[number], bool) for line in lines)
+        made.add_column(name, justify="right" if numeric else "left", overflow="fold")
+    for line in lines:
+        made.add_row(*(Text(cell(value)) for value in line))
+    return made
+
+
+def pairs(values: Mapping[str, Any]) -> Table:
+    """Names and values, one below the other."""
+    made = Table.grid(padding=(0, 2))
+    made.add_column(style="bold")
+    made.add_column(overflow="fold")
+    for name, value in values.items():
+        made.add_row(name, Text(cell(value)))
+    return made
+
+
+def cell(value: Any) -> str:
+    """A value as a person reads it: times to the second with their zone, numbers with commas, nothing for None."""
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, dt.datetime):
+        return value.isoformat(sep=" ", timespec="seconds")
+    if isinstance(value, int):
+        return f"{value:,}"
+    return printable(str(value))
+
+
+def printable(text: str) -> str:
+    """The text with whatever could steer a terminal shown as an escape."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
+def _plain(value: Any) -> str:
+    return value.isoformat() if isinstance(value, dt.datetime | dt.date) else str(value)

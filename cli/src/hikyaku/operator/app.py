@@ -5,7 +5,9 @@ from typing import Any
 
 import typer
 
-COMMANDS: tuple[Callable[..., Any], ...] = ()
+from hikyaku.rebuild.command import rebuild
+
+COMMANDS: tuple[Callable[..., Any], ...] = (rebuild,)
 
 
 def mount(app: typer.Typer) -> None:

@@ -5,9 +5,13 @@ from typing import Any
 
 import typer
 
+from hikyaku.operator.actions import actions
+from hikyaku.operator.files import errors, files
+from hikyaku.operator.show import show
+from hikyaku.operator.status import status
 from hikyaku.rebuild.command import rebuild
 
-COMMANDS: tuple[Callable[..., Any], ...] = (rebuild,)
+COMMANDS: tuple[Callable[..., Any], ...] = (status, files, show, errors, rebuild, actions)
 
 
 def mount(app: typer.Typer) -> None:

@@ -21,6 +21,7 @@ _LEDGER: Mapping[str, Mapping[str, Collection[str]]] = {
     "hikyaku.group_parts": {"SELECT": {*READERS, LOADER}, "INSERT": {LOADER}},
     "hikyaku.group_progress": {"SELECT": READERS},
     "hikyaku.operator_actions": {"SELECT": READERS},
+    "hikyaku.forgotten": {"SELECT": READERS},
     # Row data on its way: the loader's alone.
     "hikyaku.part_chunks": {"SELECT": {LOADER}, "INSERT": {LOADER}, "DELETE": {LOADER}},
     "hikyaku._yoyo_log": {},
@@ -75,6 +76,8 @@ def _postgres(privileges: list[str]) -> Iterator[tuple[str, Collection[str]]]:
     # PostgreSQL's default: what a function touches is still checked as its caller.
     yield "public.answer() EXECUTE", EVERYONE
     yield "hikyaku.lacking(of_group bigint, of_parts integer) EXECUTE", EVERYONE
+    # It takes rows out of the ledger, for the operator alone, and keeps them in hikyaku.forgotten.
+    yield "hikyaku.forget(of_bucket text, of_key text, of_version text, of_action bigint) EXECUTE", {MIGRATOR, *READERS}
 
 
 CLUSTER: Design = {

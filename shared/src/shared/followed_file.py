@@ -61,7 +61,12 @@ class FollowedFile(Generic[Content]):
         except BrokenFileError as error:
             get_logger().error(f"{self._name}_kept", **about, problems=[str(problem) for problem in error.problems])
         else:
-            get_logger().info(f"{self._name}_read", **about, **{self._name: len(self._entries(self._good))})
+            self._tell(self._good)
+
+    def _tell(self, content: Content) -> None:
+        """Log that this holds from now on."""
+        about = {"action": self._name, "path": str(self._path)}
+        get_logger().info(f"{self._name}_read", **about, **{self._name: len(self._entries(content))})
 
     def _state(self) -> State | None:
         try:

@@ -34,6 +34,7 @@ def values(layout: Layout, state: State, outputs: aws.Outputs, pids: Mapping[str
         "HIKYAKU_FLOWER_URL": flower_url(layout, ports["flower"]),
         "HIKYAKU_RECIPIENT": identities.recipient(layout),
         "HIKYAKU_DATASETS": str(layout.datasets),
+        "HIKYAKU_PAUSE_FILE": str(layout.pause),
         **{f"HIKYAKU_PID_{name.upper()}": str(pids[name]) for name in NAMES if name in pids},
     }
 

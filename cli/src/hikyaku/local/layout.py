@@ -46,6 +46,11 @@ class Layout:
         return self.directory / "run"
 
     @property
+    def pause(self) -> Path:
+        """While it is there, the poller receives nothing."""
+        return self.directory / "pause.json"
+
+    @property
     def spool(self) -> Path:
         """Decrypted files on their way to the loader, 0700."""
         return self.directory / "spool"

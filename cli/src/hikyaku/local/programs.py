@@ -75,6 +75,7 @@ def _poller(layout: Layout, state: State, outputs: aws.Outputs, caller: Mapping[
         "HIKYAKU_QUEUE_URL": outputs.queue_url,
         "HIKYAKU_DLQ_URL": outputs.dlq_url,
         "HIKYAKU_BUCKET": outputs.bucket,
+        "HIKYAKU_PAUSE_FILE": str(layout.pause),
         "HIKYAKU_RECEIVE_WAIT": caller.get("HIKYAKU_RECEIVE_WAIT", RECEIVE_WAIT_S),
     }
 

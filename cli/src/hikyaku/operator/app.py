@@ -5,16 +5,21 @@ from typing import Any
 
 import typer
 
+from hikyaku.operator import dlq
 from hikyaku.operator.actions import actions
 from hikyaku.operator.files import errors, files
+from hikyaku.operator.forget import forget
+from hikyaku.operator.pausing import pause, resume
+from hikyaku.operator.retry import retry
 from hikyaku.operator.show import show
 from hikyaku.operator.status import status
 from hikyaku.rebuild.command import rebuild
 
-COMMANDS: tuple[Callable[..., Any], ...] = (status, files, show, errors, rebuild, actions)
+COMMANDS: tuple[Callable[..., Any], ...] = (status, files, show, errors, retry, forget, pause, resume, rebuild, actions)
 
 
 def mount(app: typer.Typer) -> None:
     """Add each command, in the order that `hikyaku --help` shows."""
     for command in COMMANDS:
         app.command(rich_help_panel="Operator")(command)
+    app.add_typer(dlq.app, name="dlq", rich_help_panel="Operator")

@@ -6,11 +6,12 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from prometheus_client.parser import text_string_to_metric_families
 
-from hikyaku.operator import access
+from hikyaku.operator import access, pausing
 from hikyaku.operator.settings import OperatorSettings
 
 if TYPE_CHECKING:
@@ -55,6 +56,7 @@ class Poller:
     held: int = 0
     oldest_s: float = 0.0
     away: tuple[str, ...] = ()
+    paused: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +68,8 @@ class State:
     dead_letters: Depth
     datasets: list[dict[str, Any]]
     poller: Poller
+    paused: str = ""
+    """By whom, since when and why; "" while nothing is, or nobody knows."""
 
     def troubles(self) -> list[str]:
         """What needs a person, a sentence each."""
@@ -82,6 +86,8 @@ class State:
             yield f"{failed} failed, to be tried again (hikyaku errors)"
         for name in self.poller.away:
             yield f"{name} is away"
+        if self.paused:
+            yield f"paused {self.paused} (hikyaku resume)"
 
     def as_json(self) -> dict[str, Any]:
         """For programs."""
@@ -100,7 +106,15 @@ def look(settings: OperatorSettings) -> State:
     with access.told("the queues can't be looked at"):
         client = access.sqs()
         queue, letters = _depth(client, settings.queue_url), _depth(client, settings.dlq_url)
-    return State(dt.datetime.now(dt.UTC), queue, letters, datasets, poller(os.environ.get(METRICS_URL, "")))
+    asked = poller(os.environ.get(METRICS_URL, ""))
+    return State(dt.datetime.now(dt.UTC), queue, letters, datasets, asked, _paused(settings.pause_file, asked))
+
+
+def _paused(path: str, asked: Poller) -> str:
+    said = pausing.read(Path(path)) if path else None
+    if said is not None:
+        return pausing.shown(said)
+    return "by somebody, says the poller" if asked.paused else ""
 
 
 def _depth(client: "SQSClient", url: str) -> Depth:
@@ -139,5 +153,8 @@ def _told(text: str) -> Poller:
     values = {sample.name: sample.value for sample in samples if not sample.labels}
     away = [sample.labels["dependency"] for sample in samples if sample.name == "hikyaku_dependency_away" and sample.value]
     return Poller(
-        held=int(values.get("hikyaku_held_messages", 0)), oldest_s=values.get("hikyaku_oldest_held_seconds", 0.0), away=tuple(sorted(away))
+        held=int(values.get("hikyaku_held_messages", 0)),
+        oldest_s=values.get("hikyaku_oldest_held_seconds", 0.0),
+        away=tuple(sorted(away)),
+        paused=bool(values.get("hikyaku_paused", 0)),
     )

@@ -26,6 +26,7 @@ class OperatorSettings:
         database_url: postgresql:// of `hikyaku_operator`; a secret.
         redis_url: redis:// or rediss://; a secret. Only what looks at the workers asks for it.
         datasets: path of datasets.toml.
+        pause_file: path of the file that pauses the poller while it is there.
     """
 
     bucket: str = ""
@@ -34,6 +35,7 @@ class OperatorSettings:
     database_url: str = ""
     redis_url: str = ""
     datasets: str = ""
+    pause_file: str = ""
 
     @classmethod
     def read(cls, *needed: str, environment: Mapping[str, str] = os.environ) -> Self:

@@ -6,8 +6,9 @@ import psycopg
 import typer
 
 from hikyaku.errors import UserError
-from hikyaku.operator import access, advice, output
+from hikyaku.operator import access, advice, letters, output
 from hikyaku.operator.files import Json
+from hikyaku.operator.letters import Letter
 from hikyaku.operator.settings import OperatorSettings
 
 FILES = """
@@ -35,11 +36,26 @@ def show(
     """
     with access.ledger(OperatorSettings.read("database_url").database_url) as connection:
         found = [_with_details(connection, row) for row in versions(connection, name, version)]
+    waiting, unknown = _waiting()
     for file in found:
+        own = [letter.as_json() for letter in waiting if letter.announces(file)]
+        file["dead_letters"] = {"unknown": unknown} if unknown else own
         if as_json:
             output.json_line(file)
         else:
             _print(file)
+
+
+def _waiting() -> tuple[list[Letter], str]:
+    """What is in the dead-letter queue, or why nobody knows."""
+    url = OperatorSettings.read().dlq_url
+    if not url:
+        return [], "HIKYAKU_DLQ_URL is not set"
+    try:
+        with access.told("the dead-letter queue can't be read"):
+            return letters.look(access.sqs(), url), ""
+    except UserError as error:
+        return [], error.message
 
 
 def versions(connection: psycopg.Connection[Any], name: str, version: str | None = None) -> list[dict[str, Any]]:
@@ -72,6 +88,12 @@ def _print(file: dict[str, Any]) -> None:
     screen.print("")
 
 
+def _letters(found: Any) -> str | None:
+    if isinstance(found, dict):
+        return f"unknown: {found['unknown']}"
+    return f"{len(found)} messages: hikyaku retry KEY sends it again" if found else None
+
+
 def _told(file: dict[str, Any]) -> dict[str, Any]:
     group = file["group"]
     return {
@@ -94,6 +116,7 @@ def _told(file: dict[str, Any]) -> dict[str, Any]:
         "sha256": file["sha256"],
         "group": f"{group['group']}: part {file['part']} of {group['parts']}, {group['status']}" if group else None,
         "group lacks": group["lacks"] if group else None,
+        "dead-letter queue": _letters(file["dead_letters"]),
         "file id": file["file_id"],
         "loader": file["loader"],
     }

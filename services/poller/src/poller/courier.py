@@ -14,6 +14,7 @@ from poller.in_flight import InFlight
 from poller.metrics import Metrics
 from poller.outages import Outages
 from poller.outbox import Outbox
+from poller.pause import PauseFile
 from poller.pipeline import BROKER_ERRORS, Pipeline, parcels
 from poller.settings import PollerSettings
 from poller.sqs import SQS_ERRORS, IngestQueue, Message
@@ -70,9 +71,10 @@ class Courier:
         self._refused = False
         """Whether Redis took no chain when last asked, though it may answer: out of memory, say, or without a permission."""
         self._witness_at = protocol.NEVER
+        self.pause = PauseFile(settings.pause_file)
         self.in_flight = InFlight(clock, settings.task_deadline, settings.max_in_flight_bytes)
         self.outages = Outages(clock, chance, lambda: len(self.in_flight))
-        self.metrics = Metrics(clock, self.in_flight.receipts, self.outages)
+        self.metrics = Metrics(clock, self.in_flight.receipts, self.outages, self.pause.is_on)
         self.broker_up = threading.Event()
         self.wake = threading.Event()
         """Set when the keeper has something to do at once."""
@@ -92,9 +94,9 @@ class Courier:
     # Receiving
 
     def receive(self) -> int:
-        """One long poll, bounded by the free slots. Returns how many messages arrived: in an outage none, or one as a witness."""
+        """One long poll, bounded by the free slots. Returns how many messages arrived: none in a pause; in an outage none, or a witness."""
         paused = self.is_paused
-        if self.is_full or (paused and not self._needs_witness()):
+        if self.is_full or self.pause.is_on() or (paused and not self._needs_witness()):
             return 0
         room = 1 if paused else self._settings.max_in_flight - len(self.in_flight)
         # A long poll's silence would hide for its whole length whether SQS is back.

@@ -63,9 +63,16 @@ class Metrics:
         clock: seconds, monotonic.
         held_ids: ids of the messages that are held now.
         outages: of the dependencies.
+        is_paused: whether an operator paused it.
     """
 
-    def __init__(self, clock: Callable[[], float], held_ids: Callable[[], Iterable[str]], outages: Outages) -> None:
+    def __init__(
+        self,
+        clock: Callable[[], float],
+        held_ids: Callable[[], Iterable[str]],
+        outages: Outages,
+        is_paused: Callable[[], bool] = lambda: False,
+    ) -> None:
         self._clock = clock
         self._held_ids = held_ids
         self._noted: dict[str, _Noted] = {}
@@ -99,7 +106,7 @@ class Metrics:
                 self._settled.labels(status, "")
         for code in ("", ErrorCode.TIDY_REFUSED):
             self._tidied.labels(code)
-        self.registry.register(_Snapshot(self.load, outages))
+        self.registry.register(_Snapshot(self.load, outages, is_paused))
         ProcessCollector(registry=self.registry)
 
     def received(self, messages: int) -> None:
@@ -157,8 +164,9 @@ class Metrics:
 class _Snapshot:
     """Reads, at each scrape, what is no count of ours."""
 
-    def __init__(self, load: Callable[[], Load], outages: Outages) -> None:
+    def __init__(self, load: Callable[[], Load], outages: Outages, is_paused: Callable[[], bool]) -> None:
         self._load = load
+        self._is_paused = is_paused
         self._outages = outages
 
     def collect(self) -> Iterator[Metric]:
@@ -167,6 +175,7 @@ class _Snapshot:
         yield GaugeMetricFamily("hikyaku_held_messages", "Messages that the poller holds.", load.messages)
         yield GaugeMetricFamily("hikyaku_under_way_bytes", "Ciphertext bytes of messages whose chain is under way.", load.bytes_under_way)
         yield GaugeMetricFamily("hikyaku_oldest_held_seconds", "Age of the message that is held longest; 0: none.", load.oldest_s)
+        yield GaugeMetricFamily("hikyaku_paused", "1 while an operator has it paused: nothing new is received.", self._is_paused())
         away = GaugeMetricFamily("hikyaku_dependency_away", "1 while a dependency is away.", labels=["dependency"])
         outages = CounterMetricFamily("hikyaku_dependency_outages", "Outages that began.", labels=["dependency"])
         seconds = CounterMetricFamily("hikyaku_dependency_away_seconds", "Time away, the present outage included.", labels=["dependency"])

@@ -1,5 +1,7 @@
 """Settings of the poller."""
 
+from pathlib import Path
+
 from pydantic import Field, ValidationInfo, field_validator
 
 from shared.settings import AwsSettings
@@ -36,6 +38,8 @@ class PollerSettings(AwsSettings):
     """Where Prometheus may scrape; unless it is set, nothing listens."""
     metrics_address: str = Field(default="127.0.0.1", min_length=1)
     """Address or host name of the interface that it listens on. Whoever reaches it may read: it has no login, and names no file."""
+    pause_file: Path | None = None
+    """While it is there, nothing new is received: `hikyaku pause` makes it."""
     drain_timeout: int = Field(default=20, ge=0)
     """Seconds that SIGTERM leaves the held files to finish before they are handed back."""
 

@@ -93,7 +93,7 @@ class Rounds:
                 self._wait_out(self.stopping, failures)
                 continue
             failures = 0
-            if not received and (courier.is_full or courier.is_paused):
+            if not received and (courier.is_full or courier.is_paused or courier.pause.is_on()):
                 courier.room.wait(IDLE_CHECK_S)
 
     def _keep(self) -> None:
@@ -112,9 +112,11 @@ class Rounds:
                 self._wait_out(self._ended, failures)
 
     def _tell_health(self) -> None:
-        """A sign of life, and for a person what is away."""
+        """A sign of life, and for a person whether it is paused, and what is away."""
+        courier = self._poller.courier
+        told = "; ".join(filter(None, (courier.pause.status(), courier.outages.status())))
         if (path := self._settings.health_file) is not None:
-            path.write_text(self._poller.courier.outages.status() + "\n", encoding="utf-8")
+            path.write_text(told + "\n", encoding="utf-8")
         health.touch(path)
 
     def _wait_out(self, end: threading.Event, failures: int) -> None:

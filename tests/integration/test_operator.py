@@ -1,13 +1,16 @@
-"""The operator looks: status, files, show, errors, on a real line."""
+"""The operator looks and mends, on a real line."""
 
 import json
 import os
+import signal
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import pytest
-from line import Line
+from line import Line, Put, eventually
 
 
 def hikyaku(line: Line, *arguments: str, code: int | None = 0) -> subprocess.CompletedProcess[str]:
@@ -76,3 +79,172 @@ def test_what_is_not_there_is_said_in_a_sentence(line: Line, name: str, monkeypa
 
 def test_actions_are_listed_even_when_there_is_none(line: Line) -> None:
     assert "outcome" in hikyaku(line, "actions").stdout
+
+
+# The operator mends.
+
+
+def start(line: Line, *arguments: str, before: str = "") -> subprocess.CompletedProcess[str]:
+    """The command in a process of its own, after some Python: to die in the midst, say."""
+    program = f"import sys\n{before}\nfrom hikyaku.__main__ import main\nsys.argv[1:] = {list(arguments)!r}\nmain()"
+    environment = {**os.environ, **line.endpoints}
+    return subprocess.run([sys.executable, "-c", program], check=False, env=environment, capture_output=True, text=True, timeout=60)
+
+
+def last_action(line: Line) -> dict[str, Any]:
+    return lines(hikyaku(line, "actions", "--limit", "1", "--json"))[0]
+
+
+def letters(line: Line, dataset: str) -> list[dict[str, Any]]:
+    return [each for each in lines(hikyaku(line, "dlq", "list", "--json")) if f"/{dataset}/" in each["key"]]
+
+
+def buried(line: Line, dataset: str, count: int = 1) -> list[dict[str, Any]]:
+    """The letters of a dataset, once there are so many. A fate is in the ledger a moment before its letter is in the queue."""
+    return eventually(lambda: found if len(found := letters(line, dataset)) >= count else None, what=f"{count} letters of {dataset}")
+
+
+KILLED_AT_DELETE = """
+import os, signal
+from hikyaku.operator import letters
+letters.Held.delete = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
+letters.HOLD_S = 2
+"""
+
+
+@pytest.fixture
+def rejected(line: Line) -> tuple[str, Put]:
+    """A file that fits no table, and its dataset."""
+    name = f"t_{uuid4().hex[:12]}"
+    put = line.send(name, b"id,item\n1,a\n", "early")
+    assert line.fate(put, "rejected")["error_code"] == "table_unknown"
+    buried(line, name)
+    return name, put
+
+
+def test_a_look_at_the_dead_letter_queue_leaves_all_there(line: Line, rejected: tuple[str, Put]) -> None:
+    name, put = rejected
+    for _ in range(2):
+        [letter] = letters(line, name)
+        assert (letter["error_code"], letter["version_id"]) == ("table_unknown", put.version_id)
+    assert "table_unknown" in hikyaku(line, "dlq", "show", f"{name}/*").stdout
+    assert hikyaku(line, "dlq", "show", "nobody/*", code=1).stderr.startswith("hikyaku: the dead-letter queue holds nothing")
+    assert "1 messages" in hikyaku(line, "show", put.key).stdout
+
+
+def test_a_redrive_by_key_asks_writes_down_and_loads(line: Line, rejected: tuple[str, Put]) -> None:
+    name, put = rejected
+    line.table("id int PRIMARY KEY, item text", name)
+    assert "no terminal" in hikyaku(line, "dlq", "redrive", put.key, code=2).stderr
+    hikyaku(line, "dlq", "redrive", put.key, "--dry-run")
+    assert len(letters(line, name)) == 1
+    hikyaku(line, "dlq", "redrive", put.key, "--yes", "--reason", "表ができた")
+    line.fate(put, "loaded")
+    assert letters(line, name) == []
+    row = last_action(line)
+    assert (row["action"], row["reason"], row["outcome"]) == ("dlq redrive", "表ができた", "done: 1 of 1 messages sent")
+    assert row["target"]["keys"] == [put.key]
+
+
+def test_a_redrive_of_everything_is_sqs_own_move(line: Line, rejected: tuple[str, Put]) -> None:
+    name, put = rejected
+    line.table("id int PRIMARY KEY, item text", name)
+    ran = hikyaku(line, "dlq", "redrive", "--all", "--yes")
+    assert "moved" in ran.stderr
+    line.fate(put, "loaded")
+
+
+def test_a_redrive_that_is_killed_before_it_deletes_loads_once(line: Line, rejected: tuple[str, Put]) -> None:
+    name, put = rejected
+    line.table("id int PRIMARY KEY, item text", name)
+    assert start(line, "dlq", "redrive", put.key, "--yes", before=KILLED_AT_DELETE).returncode == -9
+    line.fate(put, "loaded")
+    cut_short = last_action(line)
+    assert (cut_short["action"], cut_short["outcome"]) == ("dlq redrive", None)
+    buried(line, name)
+    hikyaku(line, "dlq", "redrive", put.key, "--yes")
+    line.quiet()
+    assert line.sql(f"SELECT * FROM {name}") == [{"id": 1, "item": "a"}]
+    assert line.ledger(put)["attempts"] == 2, "rejected, then loaded; the third time it was known"
+
+
+def test_what_is_dropped_is_gone_from_the_queue_only(line: Line, rejected: tuple[str, Put]) -> None:
+    name, put = rejected
+    assert hikyaku(line, "dlq", "drop", code=2).stderr.startswith("hikyaku: which messages?")
+    hikyaku(line, "dlq", "drop", f"{name}/*", "--error-code", "too_large", "--yes", code=1)
+    hikyaku(line, "dlq", "drop", f"{name}/*", "--error-code", "table_unknown", "--yes")
+    assert letters(line, name) == []
+    assert line.ledger(put)["status"] == "rejected"
+    # Without its letter, a retry makes an event of its own.
+    line.table("id int PRIMARY KEY, item text", name)
+    hikyaku(line, "retry", put.key, "--yes")
+    line.fate(put, "loaded")
+    assert last_action(line)["outcome"] == "done: a new event of it"
+
+
+def test_a_retry_takes_the_letter_along(line: Line, rejected: tuple[str, Put]) -> None:
+    name, put = rejected
+    line.table("id int PRIMARY KEY, item text", name)
+    hikyaku(line, "retry", line.ledger(put)["file_id"], "--yes")
+    line.fate(put, "loaded")
+    assert letters(line, name) == []
+    assert "forget" in hikyaku(line, "retry", put.key, "--yes", code=1).stderr
+
+
+def test_a_forgotten_file_loads_again_and_its_rows_are_named(line: Line) -> None:
+    name = line.table("id int PRIMARY KEY, item text, source text")
+    line.configure(f'[datasets.{name}]\nfile_column = "source"\n')
+    put = line.send(name, "id,item\n1,座布団\n2,提灯\n".encode(), "it's")
+    entry = line.fate(put, "loaded")
+    again = line.send(name, "id,item\n1,座布団\n2,提灯\n".encode(), "copy")
+    line.fate(again, "duplicate")
+    told = hikyaku(line, "forget", put.key, "--dry-run").stderr
+    assert f"Table public.{name} keeps the 2 rows that it loaded (2 inserted)" in told
+    assert f"stays a duplicate that was not loaded: {again.key}" in told
+    query = told.split("(2 inserted): ")[1].splitlines()[0]
+    assert {row["id"] for row in line.sql(query.replace("%", "%%"))} <= {1, 2}
+
+    hikyaku(line, "forget", put.key, "--yes", "--reason", "to see it again")
+    assert line.ledger(put) is None
+    assert len(line.sql(f"SELECT * FROM {name}")) == 2, "the table is not touched"
+    [kept] = line.sql("SELECT * FROM hikyaku.forgotten WHERE key = %s", put.key)
+    assert (kept["entry"]["file_id"], kept["entry"]["status"]) == (entry["file_id"], "loaded")
+    assert kept["action_id"] == last_action(line)["action_id"]
+
+    line.sql(f"DELETE FROM {name}")
+    hikyaku(line, "retry", put.key, "--yes")
+    assert line.fate(put, "loaded")["rows_inserted"] == 2
+    assert len(line.sql(f"SELECT * FROM {name}")) == 2
+
+
+def test_what_is_rejected_or_unknown_is_not_forgotten(line: Line, rejected: tuple[str, Put]) -> None:
+    _, put = rejected
+    assert "retry" in hikyaku(line, "forget", put.key, "--yes", code=1).stderr
+    hikyaku(line, "forget", "nobody/knows.csv.gz.age", "--yes", code=1)
+
+
+def test_a_paused_line_begins_nothing_until_it_is_resumed(line: Line) -> None:
+    name = line.table("id int PRIMARY KEY, item text")
+    path = Path(line.endpoints["HIKYAKU_PAUSE_FILE"])
+    hikyaku(line, "pause", "--dry-run")
+    assert not path.exists()
+    health = line.folder / "run" / "poller.health"
+    try:
+        hikyaku(line, "pause", "--yes", "--reason", "the database moves")
+        assert "Paused already" in hikyaku(line, "pause", "--yes", "--reason", "again").stderr
+        state = json.loads(hikyaku(line, "status", "--json", code=1).stdout)
+        assert state["paused"].endswith("the database moves")
+        eventually(lambda: "paused by" in health.read_text(encoding="utf-8"), what="the poller's health says that it is paused")
+        # The long poll that was under way is over, too, once the poller waits for the end of the pause.
+        os.kill(line.pid("poller"), signal.SIGTERM)
+        before = line.pid("poller")
+        eventually(lambda: line.pid("poller") != before, what="the poller is there again")
+        put = line.send(name, b"id,item\n1,a\n")
+        eventually(lambda: "paused by" in health.read_text(encoding="utf-8"), what="a pause holds over a restart")
+        eventually(lambda: line.messages(line.queue_url) == 1, what="the file waits in SQS")
+        assert line.ledger(put) is None
+    finally:
+        hikyaku(line, "resume", "--yes")
+    line.fate(put, "loaded")
+    assert "Nothing is paused." in hikyaku(line, "resume", "--yes").stderr
+    assert last_action(line)["action"] == "resume"

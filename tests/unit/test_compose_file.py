@@ -69,7 +69,7 @@ def test_metrics_are_off_unless_asked_for_and_then_in_a_network_of_their_own() -
     poller = SERVICES["poller"]
     assert poller["environment"]["HIKYAKU_METRICS_PORT"] == "${HIKYAKU_METRICS_PORT:-}"
     assert poller["networks"]["metrics"]["aliases"] == [poller["environment"]["HIKYAKU_METRICS_ADDRESS"]]
-    assert {name for name in SERVICES if "metrics" in SERVICES[name].get("networks", [])} == {"poller"}
+    assert {name for name in SERVICES if "metrics" in SERVICES[name].get("networks", [])} == {"poller", "cli"}
     assert "ports" not in poller
 
 

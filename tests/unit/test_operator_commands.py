@@ -1,5 +1,6 @@
 import datetime as dt
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -92,3 +93,12 @@ def test_the_pollers_metrics_are_understood() -> None:
 @pytest.mark.parametrize("url", ["", "file:///etc/passwd", "http://127.0.0.1:9/metrics"])
 def test_a_poller_that_can_not_be_asked_is_unknown(url: str) -> None:
     assert health.poller(url).unknown
+
+
+def test_the_stacks_own_file_fills_what_is_not_set(tmp_path: Path) -> None:
+    file = tmp_path / "endpoints.env"
+    file.write_text("HIKYAKU_BUCKET=theirs\nAWS_ENDPOINT_URL='http://localstack:4566'\nHIKYAKU_DLQ_URL=file\n", encoding="utf-8")
+    environment = {"HIKYAKU_ENDPOINTS": str(file), "HIKYAKU_BUCKET": "", "HIKYAKU_DLQ_URL": "mine"}
+    settings = OperatorSettings.read("bucket", environment=environment)
+    assert (settings.bucket, settings.dlq_url, environment["AWS_ENDPOINT_URL"]) == ("theirs", "mine", "http://localstack:4566")
+    assert OperatorSettings.read(environment={"HIKYAKU_ENDPOINTS": str(tmp_path / "none")}) == OperatorSettings()

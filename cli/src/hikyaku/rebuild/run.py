@@ -11,6 +11,7 @@ from rich.progress import Progress
 
 from hikyaku.errors import UserError
 from hikyaku.operator import access, action
+from hikyaku.operator.settings import adopt_endpoints
 from hikyaku.rebuild import history, shadow, target
 from hikyaku.rebuild.history import History, Scope
 from hikyaku.rebuild.replay import RebuildDatasets, replay
@@ -77,6 +78,7 @@ class Rebuild:
             UserError: one of them can't be read, or there is nothing to replay.
         """
         os.environ.setdefault("HIKYAKU_SPOOL_DIR", str(spool))
+        adopt_endpoints(os.environ)
         settings = load(RebuildSettings)
         logging.configure("rebuild", settings.instance, settings.log_format, os.environ.get("HIKYAKU_LOG_LEVEL") or "ERROR")
         name = Name.parse(into)

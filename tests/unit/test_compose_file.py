@@ -158,3 +158,13 @@ def test_the_hardening_table_names_tests_that_there_are() -> None:
     named = set(re.findall(r"`(test_\w+)`", docs))
     assert len(named) > 20
     assert [name for name in sorted(named) if f"def {name}(" not in tests] == []
+
+
+def test_a_pause_travels_from_the_operator_to_the_poller_and_not_back() -> None:
+    mounted = {name: [each for each in SERVICES[name].get("volumes", []) if str(each).startswith("pause:")] for name in SERVICES}
+    assert {name: volumes for name, volumes in mounted.items() if volumes} == {
+        "poller": ["pause:/var/lib/hikyaku:ro"],
+        "cli": ["pause:/var/lib/hikyaku"],
+    }
+    files = {SERVICES[name]["environment"]["HIKYAKU_PAUSE_FILE"] for name in ("poller", "cli")}
+    assert files == {"/var/lib/hikyaku/pause.json"}, "in the folder that the image makes for its own user"

@@ -22,7 +22,8 @@ SAME_CONTENT = """
 SELECT f.key, f.version_id FROM hikyaku.files AS f
 WHERE
     f.dataset = %(dataset)s AND f.content_sha256 = %(content_sha256)s AND f.status = 'duplicate'
-    AND (f.bucket, f.key, f.version_id) <> (%(bucket)s, %(key)s, %(version_id)s) AND f.group_id IS DISTINCT FROM %(group_id)s::bigint
+    AND (f.bucket, f.key, f.version_id) <> (%(bucket)s, %(key)s, %(version_id)s)
+    AND (f.group_id IS NULL OR f.group_id IS DISTINCT FROM %(group_id)s::bigint)
 ORDER BY f.event_time LIMIT 20
 """
 NEWER = """
@@ -78,13 +79,13 @@ def _can_be_forgotten(file: dict[str, Any]) -> None:
 
 
 def _forget(url: str, file: dict[str, Any], action_id: int) -> int:
-    try:
-        with access.ledger(url) as connection:
+    with access.ledger(url) as connection:
+        try:
             row = connection.execute(FORGET, {**file, "action_id": action_id}).fetchone()
-    except psycopg.errors.LockNotAvailable:
-        raise UserError("a loader works on it just now", hint="Try again when it is done: hikyaku show says when.") from None
-    except psycopg.errors.RaiseException as error:
-        raise UserError(f"it can't be forgotten: {error.diag.message_primary}") from None
+        except psycopg.errors.LockNotAvailable:
+            raise UserError("a loader works on it just now", hint="Try again when it is done: hikyaku show says when.") from None
+        except psycopg.errors.RaiseException as error:
+            raise UserError(f"it can't be forgotten: {error.diag.message_primary}") from None
     return int(row["gone"]) if row else 0
 
 

@@ -66,6 +66,7 @@ def test_the_status_names_what_needs_a_person(line: Line, dataset: str) -> None:
     assert state["dead_letters"]["visible"] + state["dead_letters"]["in_flight"] >= 1
     [row] = [row for row in state["datasets"] if row["dataset"] == dataset]
     assert (row["loaded_24h"], row["rejected_24h"], row["last_key"]) == (1, 1, f"incoming/{dataset}/good.csv.gz.age")
+    assert {name.split("@")[0] for name in state["workers"]["answered"]} >= {"decryptor", "loader"}
     assert any("dead-letter queue" in trouble for trouble in state["troubles"])
     assert dataset in hikyaku(line, "status", code=1).stdout
 

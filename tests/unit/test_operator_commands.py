@@ -8,7 +8,7 @@ import typer
 
 from hikyaku.app import app
 from hikyaku.errors import UserError
-from hikyaku.operator import advice, health, output, period
+from hikyaku.operator import advice, health, output, period, workers
 from hikyaku.operator.settings import OperatorSettings
 from shared.errors import ErrorCode
 
@@ -88,6 +88,13 @@ hikyaku_dependency_away{dependency="redis"} 0.0
 
 def test_the_pollers_metrics_are_understood() -> None:
     assert health._told(METRICS) == health.Poller(held=3, oldest_s=12.5, away=("s3",))
+
+
+@pytest.mark.parametrize("url", ["", "file:///etc/passwd", "redis://127.0.0.1:1/0"])
+def test_workers_that_can_not_be_asked_are_unknown(url: str) -> None:
+    found = workers.ask(url)
+    assert found.unknown
+    assert found.answered == ()
 
 
 @pytest.mark.parametrize("url", ["", "file:///etc/passwd", "http://127.0.0.1:9/metrics"])

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 from prometheus_client.parser import text_string_to_metric_families
 
-from hikyaku.operator import access, pausing
+from hikyaku.operator import access, pausing, workers
 from hikyaku.operator.settings import OperatorSettings
+from hikyaku.operator.workers import Workers
 
 if TYPE_CHECKING:
     from types_boto3_sqs import SQSClient
@@ -68,6 +69,7 @@ class State:
     dead_letters: Depth
     datasets: list[dict[str, Any]]
     poller: Poller
+    workers: Workers
     paused: str = ""
     """By whom, since when and why; "" while nothing is, or nobody knows."""
 
@@ -107,7 +109,9 @@ def look(settings: OperatorSettings) -> State:
         client = access.sqs()
         queue, letters = _depth(client, settings.queue_url), _depth(client, settings.dlq_url)
     asked = poller(os.environ.get(METRICS_URL, ""))
-    return State(dt.datetime.now(dt.UTC), queue, letters, datasets, asked, _paused(settings.pause_file, asked))
+    return State(
+        dt.datetime.now(dt.UTC), queue, letters, datasets, asked, workers.ask(settings.redis_url), _paused(settings.pause_file, asked)
+    )
 
 
 def _paused(path: str, asked: Poller) -> str:

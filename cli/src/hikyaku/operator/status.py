@@ -59,6 +59,9 @@ def screen(state: State) -> RenderableType:
             "queue": f"{queue.visible} waiting, {queue.in_flight} in flight, {queue.delayed} delayed",
             "dead-letter queue": f"{letters.visible + letters.in_flight} messages",
             "poller": _poller(state.poller),
+            "workers": f"unknown: {unknown}"
+            if (unknown := state.workers.unknown)
+            else ", ".join(state.workers.answered) or "nobody answers",
             "verdict": "; ".join(state.troubles()) or "well",
         }
     )

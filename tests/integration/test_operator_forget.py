@@ -144,6 +144,15 @@ def test_nobody_forgets_without_saying_so_first(database: Database, stock: Desk)
         loader.execute(forget.FORGET, {**file, "action_id": 1})
 
 
+def test_rows_that_would_double_are_warned_of(stock: Desk) -> None:
+    assert "twice" not in consequences(stock, stock.send(KEY, ROWS))
+    stock.table("stock (id int, v text)")
+    stock.configure('[datasets.stock]\nmode = "append"\n')
+    appended = stock.send("incoming/stock/b.csv.gz.age", "id,v\n9,z\n")
+    assert appended.status == "loaded"
+    assert forget.APPENDED in consequences(stock, appended)
+
+
 def test_what_is_not_undone_is_said_before(stock: Desk) -> None:
     first = stock.send(KEY, ROWS)
     assert "Table public.stock keeps the 2 rows that it loaded (2 inserted); no column says which" in consequences(stock, first)

@@ -35,6 +35,7 @@ ORDER BY f.event_time LIMIT 20
 """
 FORGET = "SELECT hikyaku.forget(%(bucket)s, %(key)s, %(version_id)s, %(action_id)s) AS gone"
 STAYS = "The table's rows, the watermark and what was superseded meanwhile stay as they are."
+APPENDED = "The dataset appends: unless you delete them first, its rows would be there twice."
 WAITING = {"failed", "staged"}
 
 
@@ -122,6 +123,8 @@ def _rows(file: dict[str, Any], datasets: str) -> list[str]:
     if file["rows_loaded"] is None:
         return []
     told = f"Table {file['target']} keeps the {file['rows_loaded']:,} rows that it loaded ({counts or 'all were there before'})"
+    if file["mode"] == "append":
+        told = f"{APPENDED} {told}"
     column = lineage(datasets, file["dataset"])
     if not column:
         return [f"{told}; no column says which they are (file_column in datasets.toml)."]

@@ -6,7 +6,7 @@
 --   hikyaku_owner     owns the database: creates the tables that files are loaded into, reads the ledger and the records put aside
 --   hikyaku_migrator  owns schema hikyaku and runs the migrations
 --   hikyaku_loader    loads files: no table is its own
---   hikyaku_operator  reads the ledger, and no row data
+--   hikyaku_operator  reads the ledger, and no row data; may have it forget a file (hikyaku.forget)
 
 \if :{?database}
 \else

@@ -67,6 +67,16 @@ def s3() -> "S3Client":
     return boto3.client("s3", **_aws())
 
 
+def client(service: str) -> Any:
+    """Another service of AWS, by the same settings.
+
+    Args:
+        service: as boto3 calls it.
+    """
+    made: Any = boto3.client
+    return made(service, **_aws())
+
+
 @contextmanager
 def told(what: str, hint: str = "Check the credentials (AWS_PROFILE, …), the region, and that AWS can be reached.") -> Iterator[None]:
     """Say in a sentence what AWS refused in this block.

@@ -1,14 +1,20 @@
 """The operator's commands, mounted beside the sender's."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import typer
 
-COMMANDS: tuple[Callable[..., Any], ...] = ()
+from hikyaku.operator.doctor.command import doctor
+from hikyaku.operator.keys.app import app as keys
+
+COMMANDS: tuple[Callable[..., Any], ...] = (doctor,)
+GROUPS: Mapping[str, typer.Typer] = {"keys": keys}
 
 
 def mount(app: typer.Typer) -> None:
     """Add each command, in the order that `hikyaku --help` shows."""
     for command in COMMANDS:
         app.command(rich_help_panel="Operator")(command)
+    for name, group in GROUPS.items():
+        app.add_typer(group, name=name, rich_help_panel="Operator")

@@ -15,7 +15,24 @@ from hikyaku.operator.doctor.finding import Finding, Level
 from hikyaku.operator.doctor.scope import Scope
 from hikyaku.operator.settings import OperatorSettings
 
-Area = StrEnum("Area", {name.upper(): name for name in registry.AREAS})
+
+class Area(StrEnum):
+    """What `--only` takes: the areas of the registry."""
+
+    SETTINGS = "settings"
+    CLOCK = "clock"
+    AWS = "aws"
+    BUCKET = "bucket"
+    QUEUE = "queue"
+    KMS = "kms"
+    DATABASE = "database"
+    REDIS = "redis"
+    SPOOL = "spool"
+    KEYS = "keys"
+    FLOWER = "flower"
+    VERSIONS = "versions"
+
+
 STYLES = {Level.OK: "green", Level.WARN: "yellow", Level.FAIL: "bold red", Level.UNKNOWN: "cyan"}
 
 

@@ -30,14 +30,22 @@ def _keys(scope: Scope) -> list[str]:
     """Of both: when one of them can't be asked, of the other."""
     found: list[str] = []
     errors: list[ClientError] = []
-    for ask in (lambda: scope.encryption().get("KMSMasterKeyID", ""), lambda: scope.queue().get("KmsMasterKeyId", "")):
+    for ask in (_of_bucket, _of_queue):
         try:
-            found.append(ask())
+            found.append(ask(scope))
         except ClientError as error:
             errors.append(error)
     if not any(found) and errors:
         raise errors[0]
     return [key for key in dict.fromkeys(found) if key and not key.startswith("alias/aws/")]
+
+
+def _of_bucket(scope: Scope) -> str:
+    return scope.encryption().get("KMSMasterKeyID", "")
+
+
+def _of_queue(scope: Scope) -> str:
+    return scope.queue().get("KmsMasterKeyId", "")
 
 
 def _key(scope: Scope, key: str) -> Iterator[Finding]:

@@ -49,12 +49,14 @@ def _simulated(scope: Scope, arn: str, role: str) -> Iterator[Finding]:
         yield fail(f"{name_of(arn)} may not {action} ({about})", LACKS, MEND)
     for action, about in unwanted:
         yield warn(
-            f"{name_of(arn)} may {action} ({about}), which a {role} does not need", TOO_MANY, f"{MEND}    # and detach other policies"
+            f"{name_of(arn)} may {action} ({about}), which its role ({role}) does not need",
+            TOO_MANY,
+            f"{MEND}    # and detach other policies",
         )
     if not lacking:
-        yield ok(f"{name_of(arn)} may do all that a {role} needs")
+        yield ok(f"{name_of(arn)} may do all that its role needs")
     if not unwanted:
-        yield ok(f"{name_of(arn)} may do nothing of what a {role} should not")
+        yield ok(f"{name_of(arn)} may do nothing of what its role should not")
 
 
 def _decided(scope: Scope, arn: str, asked: Any, resources: dict[str, str], decision: str) -> list[tuple[str, str]]:
@@ -113,7 +115,7 @@ def _tried(scope: Scope, role: str) -> Iterator[Finding]:
     probes = _probes(scope)
     lacking = [action for action, call in probes.items() if action in needed and not _is_let(call)]
     for action in lacking:
-        yield fail(f"a {role} needs {action}, and AWS denies it", LACKS, MEND)
+        yield fail(f"the role {role} needs {action}, and AWS denies it", LACKS, MEND)
     for action, call in _too_many(scope).items():
         if _is_let(call):
             yield warn(f"AWS lets this {role} {action}, which it does not need", TOO_MANY, f"{MEND}    # and detach other policies")

@@ -1,0 +1,244 @@
+"""The doctor's checks of files and clocks, and that one check stops no other."""
+
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+
+from hikyaku.errors import UserError
+from hikyaku.operator import places
+from hikyaku.operator.doctor import clock, database, flower, identity, keyring, needs, registry, signers, spool
+from hikyaku.operator.doctor.command import Area
+from hikyaku.operator.doctor.finding import CantLookError, Finding, Level
+from hikyaku.operator.doctor.scope import Scope
+from hikyaku.operator.settings import OperatorSettings
+from hikyaku.setup.identity import new
+
+NOW = datetime(2026, 11, 26, 12, tzinfo=UTC)
+KEY = "ssh-ed25519 AAAA"
+
+
+def scope(**environment: str) -> Scope:
+    return Scope(OperatorSettings.read(environment=environment), environment, places.look(None, environment), lambda: NOW)
+
+
+def levels(found: Iterator[Finding]) -> list[tuple[Level, str]]:
+    return [(each.level, each.what) for each in found]
+
+
+# One check stops no other
+
+
+def test_a_check_that_cant_be_made_is_unknown_with_its_reason(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.chdir(tmp_path)
+    found = list(registry.run(scope(), {"spool", "database"}))
+    assert {each.level for each in found} == {Level.UNKNOWN}
+    assert all(each.why for each in found)
+    assert {each.area for each in found} == {"spool", "database"}
+
+
+@pytest.mark.parametrize("error", [CantLookError("so"), UserError("so"), PermissionError(13, "so"), FileNotFoundError(2, "so")])
+def test_whatever_stops_a_check_the_others_are_made(monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
+    def stopped(_: Scope) -> list[Finding]:
+        raise error
+
+    def made(_: Scope) -> list[Finding]:
+        return [Finding(Level.OK, "made")]
+
+    monkeypatch.setattr(registry, "CHECKS", (registry.Check("a", "the first", stopped), registry.Check("b", "the second", made)))
+    first, second = registry.run(scope())
+    assert (first.level, first.what, "so" in first.why) == (Level.UNKNOWN, "the first: can't be looked at", True)
+    assert (second.level, second.what, second.area) == (Level.OK, "made", "b")
+
+
+def test_every_area_can_be_asked_for() -> None:
+    assert {str(area) for area in Area} == set(registry.AREAS)
+
+
+def test_every_migration_has_its_mark() -> None:
+    folder = Path(__file__).parents[2] / "services" / "loader" / "src" / "loader" / "sql" / "migrations"
+    assert [mark[0] for mark in database.MARKS] == sorted(path.stem for path in folder.glob("*.sql"))
+
+
+# Clocks
+
+
+@pytest.mark.parametrize(
+    ("theirs", "level"),
+    [(timedelta(seconds=3), Level.OK), (timedelta(seconds=60), Level.WARN), (timedelta(minutes=-3), Level.FAIL)],
+)
+def test_clocks_are_compared(theirs: timedelta, level: Level) -> None:
+    assert clock.compared("PostgreSQL", NOW + theirs, NOW, NOW).level is level
+
+
+def test_a_slow_answer_is_no_skew() -> None:
+    asked = NOW - timedelta(minutes=3)
+    assert clock.compared("AWS", NOW - timedelta(minutes=1), asked, NOW).level is Level.OK
+
+
+# Keys
+
+
+def test_an_identity_that_others_can_read(tmp_path: Path) -> None:
+    path = tmp_path / "2026.txt"
+    path.write_text(new())
+    path.chmod(0o644)
+    [found] = keyring.identities(scope(HIKYAKU_IDENTITIES_DIR=str(tmp_path)))
+    assert (found.level, found.mend) == (Level.FAIL, f"chmod 600 {path}")
+    path.chmod(0o600)
+    assert [each.level for each in keyring.identities(scope(HIKYAKU_IDENTITIES_DIR=str(tmp_path)))] == [Level.OK]
+
+
+@pytest.mark.parametrize(("text", "says"), [("AGE-SECRET-KEY-1DAMAGED\n", "holds no age identity"), ("", "holds no age identity")])
+def test_an_identity_that_opens_nothing(tmp_path: Path, text: str, says: str) -> None:
+    (tmp_path / "x.txt").write_text(text)
+    (tmp_path / "x.txt").chmod(0o600)
+    [(level, what)] = levels(keyring.identities(scope(HIKYAKU_IDENTITIES_DIR=str(tmp_path))))
+    assert (level, says in what) == (Level.FAIL, True)
+
+
+def test_no_identity_at_all(tmp_path: Path) -> None:
+    assert levels(keyring.identities(scope(HIKYAKU_IDENTITIES_DIR=str(tmp_path)))) == [(Level.FAIL, f"{tmp_path} holds no identity")]
+
+
+def test_a_recipient_without_its_identity(tmp_path: Path) -> None:
+    looked = keyring.recipients(scope(HIKYAKU_IDENTITIES_DIR=str(tmp_path), HIKYAKU_RECIPIENT="age1xyz"))
+    found = next(looked)
+    assert (found.level, "age1xyz has no identity" in found.what) == (Level.FAIL, True)
+
+
+# Senders
+
+
+@pytest.mark.parametrize(
+    ("lines", "expected"),
+    [
+        (f"acme {KEY}", [(Level.OK, "acme may sign without an end")]),
+        (f'acme valid-before="20261101Z" {KEY}', [(Level.FAIL, "the last key of acme has ended on 2026-11-01 (line 1)")]),
+        (f'acme namespaces="hikyaku",valid-before="20261210Z" {KEY}', [(Level.WARN, "the last key of acme ends on 2026-12-10 (line 1)")]),
+        (f'acme valid-before="202712101200Z" {KEY}', [(Level.OK, "acme may sign until 2027-12-10")]),
+        # Who has a new key already needs nobody's care.
+        (f'acme valid-before="20261101Z" {KEY}\nacme {KEY}', [(Level.OK, "acme may sign without an end")]),
+        (
+            f"# nobody\n\nacme {KEY}\nbeta valid-before=20261101Z {KEY}",
+            [(Level.OK, ""), (Level.FAIL, "beta has ended on 2026-11-01 (line 4)")],
+        ),
+    ],
+)
+def test_when_the_senders_keys_end(tmp_path: Path, lines: str, expected: list[tuple[Level, str]]) -> None:
+    path = tmp_path / "allowed_signers"
+    path.write_text(lines)
+    found = levels(signers.look(scope(HIKYAKU_ALLOWED_SIGNERS=str(path))))
+    assert [level for level, _ in found] == [level for level, _ in expected]
+    assert all(says in what for (_, what), (_, says) in zip(found, expected, strict=True))
+
+
+def test_who_may_write_the_senders_keys(tmp_path: Path) -> None:
+    path = tmp_path / "allowed_signers"
+    path.write_text(f"acme {KEY}")
+    path.chmod(0o666)
+    assert (Level.FAIL, f"{path} can be written by others than its owner") in levels(signers.look(scope(HIKYAKU_ALLOWED_SIGNERS=str(path))))
+
+
+# Spool
+
+
+def test_a_spool_on_a_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(spool, "kind_of", lambda _: "ext4")
+    [found] = spool.place(scope(HIKYAKU_SPOOL_DIR=str(tmp_path)))
+    assert (found.level, "is on ext4, not a tmpfs" in found.what) == (Level.FAIL, True)
+    [allowed] = spool.place(scope(HIKYAKU_SPOOL_DIR=str(tmp_path), HIKYAKU_SPOOL_ON_DISK="allow"))
+    assert allowed.level is Level.WARN
+
+
+def test_a_spool_in_memory() -> None:
+    assert levels(spool.place(scope(HIKYAKU_SPOOL_DIR="/dev/shm"))) == [(Level.OK, "the spool is memory (tmpfs)")]  # noqa: S108
+
+
+@pytest.mark.parametrize(("text", "size"), [("2g", 2**31), ("512m", 2**29), ("1024K", 2**20), ("4096", 4096)])
+def test_sizes_as_tmpfs_writes_them(text: str, size: int) -> None:
+    assert spool.in_bytes(text) == size
+
+
+def test_a_size_that_is_none_is_told() -> None:
+    with pytest.raises(CantLookError, match="25%"):
+        spool.in_bytes("25%")
+
+
+# Flower
+
+
+@contextmanager
+def window(address: str, status: int) -> Iterator[int]:
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(status)
+            self.end_headers()
+
+        def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base class's name
+            """Silent."""
+
+    server = ThreadingHTTPServer((address, 0), Handler)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    try:
+        yield server.server_port
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+def test_flower_on_loopback_with_a_login() -> None:
+    with window("127.0.0.1", 401) as port:
+        assert [level for level, _ in levels(flower.look(scope(HIKYAKU_FLOWER_PORT=str(port))))] == [Level.OK, Level.OK]
+
+
+def test_flower_without_a_login() -> None:
+    with window("127.0.0.1", 200) as port:
+        found = levels(flower.look(scope(HIKYAKU_FLOWER_PORT=str(port))))
+    assert (Level.FAIL, "Flower shows its tasks without a login (HTTP 200)") in found
+
+
+def test_flower_open_to_the_network(monkeypatch: pytest.MonkeyPatch) -> None:
+    # Another address of this machine, that every machine has.
+    monkeypatch.setattr(flower, "_addresses", lambda: ["127.0.0.2"])
+    with window("0.0.0.0", 401) as port:  # noqa: S104 - the mistake that it is to find
+        found = levels(flower.look(scope(HIKYAKU_FLOWER_URL=f"http://u:p@127.0.0.1:{port}")))
+    assert found == [(Level.OK, "Flower asks for its login"), (Level.FAIL, f"Flower answers at 127.0.0.2:{port}")]
+
+
+def test_no_flower_is_not_seen_from_here() -> None:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        with pytest.raises(CantLookError, match="nothing answers"):
+            list(flower.look(scope(HIKYAKU_FLOWER_PORT=str(probe.getsockname()[1]))))
+
+
+# AWS
+
+
+@pytest.mark.parametrize(
+    ("arn", "role"),
+    [
+        ("arn:aws:iam::1:user/hikyaku-operator", "operator"),
+        ("arn:aws:sts::1:assumed-role/hikyaku-poller/i-1", "poller"),
+        ("arn:aws:iam::1:user/alice", ""),
+        ("arn:aws:iam::1:root", ""),
+    ],
+)
+def test_the_role_at_hand(arn: str, role: str) -> None:
+    assert identity.role_of(arn) == role
+
+
+def test_nothing_that_a_role_needs_counts_as_too_much() -> None:
+    for role, needed in needs.NEEDS.items():
+        for about, actions in needs.unwanted(role):
+            assert set(actions).isdisjoint(needed.get(about, ()))
+    assert "s3:GetObject" not in dict(needs.unwanted("operator"))["incoming"]
+    assert "s3:GetObject" in dict(needs.unwanted("poller"))["incoming"]

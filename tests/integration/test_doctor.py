@@ -162,7 +162,8 @@ def rotation_off(cloud: Cloud) -> Iterator[None]:
 
 @contextmanager
 def permission_missing(cloud: Cloud) -> Iterator[None]:
-    [policy] = cloud.iam.list_attached_user_policies(UserName=OPERATOR)["AttachedPolicies"]
+    attached = cloud.iam.list_attached_user_policies(UserName=OPERATOR)["AttachedPolicies"]
+    [policy] = [each for each in attached if each["PolicyName"] == OPERATOR]
     cloud.iam.detach_user_policy(UserName=OPERATOR, PolicyArn=policy["PolicyArn"])
     try:
         yield

@@ -21,7 +21,7 @@ FROM hikyaku.files WHERE recipient_identity IS NOT NULL GROUP BY 1
 SENDERS = """
 SELECT sender, name FROM (
     SELECT DISTINCT ON (1) coalesce(signer, sender, 'unsigned, ' || coalesce(dataset, '?')) AS sender, recipient_identity AS name
-    FROM hikyaku.files WHERE recipient_identity IS NOT NULL ORDER BY 1, event_time DESC
+    FROM hikyaku.files WHERE recipient_identity IS NOT NULL ORDER BY 1, event_time DESC, received_at DESC
 ) AS last_of_each ORDER BY 1
 """
 """Of each sender, what its last file was opened by."""

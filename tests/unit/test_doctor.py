@@ -2,17 +2,21 @@
 
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
+from botocore.exceptions import ClientError
 
+from hikyaku import redis_acl
 from hikyaku.errors import UserError
 from hikyaku.operator import places
-from hikyaku.operator.doctor import clock, database, flower, identity, keyring, needs, registry, signers, spool
+from hikyaku.operator.doctor import broker, clock, database, flower, identity, keyring, needs, permissions, registry, signers, spool
 from hikyaku.operator.doctor.command import Area
 from hikyaku.operator.doctor.finding import CantLookError, Finding, Level
 from hikyaku.operator.doctor.scope import Scope
@@ -21,6 +25,7 @@ from hikyaku.setup.identity import new
 
 NOW = datetime(2026, 11, 26, 12, tzinfo=UTC)
 KEY = "ssh-ed25519 AAAA"
+ROOT = Path(__file__).parents[2]
 
 
 def scope(**environment: str) -> Scope:
@@ -242,3 +247,100 @@ def test_nothing_that_a_role_needs_counts_as_too_much() -> None:
             assert set(actions).isdisjoint(needed.get(about, ()))
     assert "s3:GetObject" not in dict(needs.unwanted("operator"))["incoming"]
     assert "s3:GetObject" in dict(needs.unwanted("poller"))["incoming"]
+
+
+DENIED = ClientError({"Error": {"Code": "AccessDenied", "Message": "no"}}, "Any")
+MISSING = ClientError({"Error": {"Code": "404", "Message": "not found"}}, "HeadObject")
+
+
+class Denying:
+    """AWS that lets a user do some calls: by client method; `missing` is let, and finds nothing."""
+
+    def __init__(self, let: set[str], missing: set[str]) -> None:
+        self.let, self.missing = let, missing
+        self.meta = SimpleNamespace(region_name="ap-northeast-1")
+
+    def __getattr__(self, name: str) -> Callable[..., Any]:
+        def call(**_: object) -> dict[str, Any]:
+            if name in self.missing:
+                raise MISSING
+            if name not in self.let:
+                raise DENIED
+            return {"Arn": "arn:aws:iam::1:user/hikyaku-operator", "Attributes": {}}
+
+        return call
+
+
+LOOKS = {"get_caller_identity", "list_objects_v2", "list_object_versions", "get_queue_attributes", "list_dead_letter_source_queues"}
+
+
+def tried(let: set[str]) -> list[Finding]:
+    settings = {"HIKYAKU_BUCKET": "b", "HIKYAKU_QUEUE_URL": "https://sqs/1/q", "HIKYAKU_DLQ_URL": "https://sqs/1/q-dlq"}
+    made = scope(**settings)
+    aws = Denying(let, {"head_object"})
+    made._clients.update(dict.fromkeys(("sts", "s3", "sqs", "iam", "kms"), aws))
+    return list(permissions.look(made))
+
+
+def test_where_iam_does_not_answer_permissions_are_tried_and_the_rest_is_not_guessed() -> None:
+    untried, fine = tried(LOOKS)
+    assert (untried.level, "sqs:SendMessage" in untried.what, "iam:SimulatePrincipalPolicy" in untried.why) == (Level.UNKNOWN, True, True)
+    assert (fine.level, "the 5 of" in fine.what) == (Level.OK, True)
+
+
+def test_a_permission_that_is_denied_when_tried() -> None:
+    found = tried(LOOKS - {"list_object_versions"})
+    assert (Level.FAIL, "the role operator needs s3:ListBucketVersions, and AWS denies it") in levels(iter(found))
+
+
+def test_a_permission_too_many_when_tried() -> None:
+    found = levels(iter(tried(LOOKS | {"list_buckets"})))
+    assert (Level.WARN, "AWS lets this operator s3:ListAllMyBuckets, which it does not need") in found
+
+
+# A host's folder
+
+
+@pytest.fixture
+def host(tmp_path: Path) -> Scope:
+    """A project's folder with Redis's ACL as setup writes it."""
+    (tmp_path / "docker-compose.yml").touch()
+    for folder in ("secrets", "secrets/redis"):
+        (tmp_path / folder).mkdir(mode=0o700)
+    passwords = dict.fromkeys(redis_acl.USERS, "x")
+    acl = tmp_path / "secrets" / "redis" / "users.acl"
+    acl.write_text(redis_acl.render((ROOT / "redis" / "users.acl.template").read_text(), passwords))
+    acl.chmod(0o600)
+    return Scope(OperatorSettings(), {}, places.look(tmp_path, {}), lambda: NOW)
+
+
+def acl_of(host: Scope) -> Path:
+    assert host.places.host is not None
+    return Path(str(host.places.host.secrets)) / "redis" / "users.acl"
+
+
+def test_redis_acl_file_as_setup_writes_it(host: Scope) -> None:
+    assert levels(broker.acl_file(host)) == [(Level.OK, "secrets/redis/users.acl is as designed")]
+
+
+def test_a_user_of_the_acl_file_that_may_too_much(host: Scope) -> None:
+    path = acl_of(host)
+    path.write_text(path.read_text().replace("-@all +@connection", "+@all", 1) + "user me on nopass ~* +@all\n")
+    assert levels(broker.acl_file(host)) == [
+        (Level.FAIL, "secrets/redis/users.acl is not what redis/users.acl.template says of poller"),
+        (Level.WARN, "secrets/redis/users.acl has users of nobody's: me"),
+    ]
+
+
+def test_a_secret_that_others_can_read(host: Scope) -> None:
+    acl_of(host).chmod(0o644)
+    assert any("redis/users.acl" in what and "mode 0644, not 0600" in what for _, what in levels(keyring.secrets(host)))
+
+
+def test_the_spool_of_a_host_is_as_large_as_its_env_says(host: Scope, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert host.places.host is not None
+    (host.places.host.folder / ".env").write_text("HIKYAKU_SPOOL_SIZE=512m\nHIKYAKU_TASK_DEADLINE=900\n")
+    seen = Scope(OperatorSettings(), {}, places.look(host.places.host.folder, {}), lambda: NOW)
+    assert spool._room(seen) == 2**29
+    assert seen.number("HIKYAKU_TASK_DEADLINE", "poller", 600) == 900
+    assert seen.number("HIKYAKU_VISIBILITY_TIMEOUT", "poller", 120) == 120

@@ -66,6 +66,12 @@ def of_template(text: str, version: int) -> list[str]:
     return [_DIRECTION.sub(lambda found: "~" if version < DIRECTIONS_SINCE or len(found[1]) > 1 else found[0], line) for line in lines]
 
 
+def rules_of(text: str) -> Mapping[str, tuple[str, ...]]:
+    """Of an ACL file: rules by user, without the passwords' hashes."""
+    lines = [line.split() for line in text.splitlines() if line.startswith("user ")]
+    return {words[1]: tuple(word for word in words[2:] if not word.startswith("#")) for words in lines}
+
+
 def parse(lines: Iterable[str]) -> Mapping[str, User]:
     """Users by name."""
     return {line.split()[1]: _user([_EVERYTHING.get(word, word) for word in line.split()[2:]]) for line in lines}

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 from hikyaku.operator.doctor import acl
 from hikyaku.operator.doctor.finding import CantLookError, Finding, fail, ok, warn
 from hikyaku.operator.doctor.scope import Scope
+from hikyaku.setup import files
+from hikyaku.setup.broker import ACL
 
 if TYPE_CHECKING:
     from redis import Redis
@@ -80,6 +82,23 @@ def users(scope: Scope) -> Iterator[Finding]:
         if found[name].is_on:
             why = "whoever knows its password does what the services' users may not"
             yield warn(f"Redis has a user {name} of nobody's", why, f"redis-cli ACL DELUSER {name}; and in secrets/redis/users.acl")
+
+
+def acl_file(scope: Scope) -> Iterator[Finding]:
+    """The file that Redis starts with beside the template: what can be seen without an administrator."""
+    host = scope.places.host
+    text = files.read(host.secrets / ACL) if host else None
+    if text is None:
+        raise CantLookError(f"secrets/{ACL} is not here: run it on the host, in the project's folder, as root")
+    found, expected = acl.rules_of(text.decode(errors="replace")), acl.rules_of(_template())
+    names = [name for name, rules in expected.items() if found.get(name) != rules]
+    if names:
+        why = "with the next start these users may do too much, or their services fail"
+        yield fail(f"secrets/{ACL} is not what redis/users.acl.template says of {', '.join(names)}", why, MEND_ACL)
+    if others := sorted(found.keys() - expected.keys()):
+        yield warn(f"secrets/{ACL} has users of nobody's: {', '.join(others)}", "they do what the services' users may not", MEND_ACL)
+    if not names and not others:
+        yield ok(f"secrets/{ACL} is as designed")
 
 
 def _template() -> str:

@@ -69,6 +69,7 @@ CHECKS = (
     Check("database", "the datasets' tables", datasets.look),
     Check("redis", "Redis", broker.server),
     Check("redis", "Redis's users", broker.users),
+    Check("redis", "Redis's ACL file", broker.acl_file),
     Check("spool", "where the spool lies", spool.place),
     Check("spool", "the spool's size", spool.size),
     Check("keys", "the keyring", keyring.identities),

@@ -1,5 +1,6 @@
 """The doctor's checks of files and clocks, and that one check stops no other."""
 
+import json
 import socket
 import threading
 from collections.abc import Callable, Iterator
@@ -12,10 +13,12 @@ from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
+from typer.testing import CliRunner
 
 from hikyaku import redis_acl
+from hikyaku.app import app
 from hikyaku.errors import UserError
-from hikyaku.operator import places
+from hikyaku.operator import access, places
 from hikyaku.operator.doctor import broker, clock, database, flower, identity, keyring, needs, permissions, registry, signers, spool
 from hikyaku.operator.doctor.command import Area
 from hikyaku.operator.doctor.finding import CantLookError, Finding, Level
@@ -68,6 +71,27 @@ def test_every_area_can_be_asked_for() -> None:
 def test_every_migration_has_its_mark() -> None:
     folder = Path(__file__).parents[2] / "services" / "loader" / "src" / "loader" / "sql" / "migrations"
     assert [mark[0] for mark in database.MARKS] == sorted(path.stem for path in folder.glob("*.sql"))
+
+
+def test_a_secret_that_cant_be_read_stops_no_other_check(tmp_path: Path) -> None:
+    result = CliRunner().invoke(app, ["doctor", "--json", "--only", "settings"], env={"HIKYAKU_DATABASE_URL_FILE": str(tmp_path / "none")})
+    said = [each["what"] for each in json.loads(result.stdout)["findings"] if each["level"] == "fail"]
+    assert f"HIKYAKU_DATABASE_URL_FILE: {tmp_path / 'none'} can't be read" in said
+    assert "HIKYAKU_DATABASE_URL is not set" in said
+
+
+def test_a_database_that_is_away_is_waited_for_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = []
+
+    @contextmanager
+    def away(url: str, **_: object) -> Iterator[None]:
+        asked.append(url)
+        raise UserError("the ledger can't be reached")
+        yield
+
+    monkeypatch.setattr(access, "ledger", away)
+    found = list(registry.run(scope(HIKYAKU_DATABASE_URL="postgresql://x"), {"database", "versions"}))
+    assert (len(asked), sum(each.why == "the ledger can't be reached" for each in found) >= 5) == (1, True)
 
 
 # Clocks

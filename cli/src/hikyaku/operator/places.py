@@ -18,7 +18,7 @@ class Places:
 
     Attributes:
         identities: the decryptor's keyring.
-        retired: where identities go that open nothing any more; no container sees it.
+        retired: where identities go that open nothing any more; no service sees it.
         signers: allowed_signers.
         spool: where decrypted files wait.
         host: the project's folder, when this is where it lies.

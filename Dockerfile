@@ -1,4 +1,4 @@
-# One image a service: docker build --build-arg SERVICE=poller|decryptor|loader|migrate|flower|cli .   (all of them: make images)
+# One image a service: docker build --build-arg SERVICE=poller|decryptor|loader|migrate|flower|cli|rebuild .   (all of them: make images)
 ARG PYTHON_IMAGE=python:3.13-slim-trixie
 
 FROM ${PYTHON_IMAGE} AS build
@@ -22,7 +22,8 @@ RUN --mount=type=secret,id=ca_bundle --mount=type=cache,target=/root/.cache/uv \
       migrate) set -- --package hikyaku-loader --extra migrate ;; \
       flower) set -- --package hikyaku-shared --extra flower ;; \
       cli) set -- --package hikyaku ;; \
-      *) echo "SERVICE must be poller, decryptor, loader, migrate, flower or cli" >&2; exit 1 ;; \
+      rebuild) set -- --package hikyaku --extra rebuild ;; \
+      *) echo "SERVICE must be poller, decryptor, loader, migrate, flower, cli or rebuild" >&2; exit 1 ;; \
     esac; \
     uv sync --frozen --no-dev --no-editable "$@"
 # The rest of the image, made here: the final stage runs nothing, so that the same sources give the same layers on any day.

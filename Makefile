@@ -70,13 +70,14 @@ images: ## Build every image of docker-compose.yml: the same sources give the sa
 	  HIKYAKU_CREATED=$$(TZ=UTC git log -1 --format=%cd --date=format-local:%Y-%m-%dT%H:%M:%SZ) docker compose --profile tools build
 
 # As the Dockerfile installs them.
-IMAGES := poller decryptor loader migrate flower cli
+IMAGES := poller decryptor loader migrate flower cli rebuild
 SHIPS_poller := --package hikyaku-poller
 SHIPS_decryptor := --package hikyaku-decryptor
 SHIPS_loader := --package hikyaku-loader
 SHIPS_migrate := --package hikyaku-loader --extra migrate
 SHIPS_flower := --package hikyaku-shared --extra flower
 SHIPS_cli := --package hikyaku
+SHIPS_rebuild := --package hikyaku --extra rebuild
 
 sbom: $(IMAGES:%=dist/sbom/hikyaku-%.cdx.json) ## Write what each image ships, a CycloneDX file each, into dist/sbom
 

@@ -21,7 +21,7 @@ from psycopg.rows import tuple_row
 from redis import Redis
 
 from chaos.files import COLUMNS, DATASETS, MENDED, Mode
-from hikyaku.demo.world import read_endpoints
+from hikyaku.endpoints import read_endpoints
 
 SERVICES = ("poller", "decryptor", "loader")
 SHORT_VISIBILITY_S, LONG_VISIBILITY_S = 10, 20

@@ -5,7 +5,7 @@ import host
 import pytest
 from host import ENGINE, REPORT, Host, run, timed
 
-SERVICES = ("poller", "decryptor", "loader", "migrate", "flower", "cli")
+SERVICES = ("poller", "decryptor", "loader", "migrate", "flower", "cli", "rebuild")
 
 
 @pytest.fixture(scope="session")

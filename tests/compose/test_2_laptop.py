@@ -41,3 +41,22 @@ def test_ports_are_open_on_loopback_only(laptop: Host) -> None:
     template = "{{range .NetworkSettings.Ports}}{{range .}}{{.HostIp}} {{.HostPort}}\n{{end}}{{end}}"
     published = {line for line in run("docker", "inspect", "--format", template, *ids).stdout.splitlines() if line.strip()}
     assert published == {f"127.0.0.1 {laptop.flower_port}", f"127.0.0.1 {laptop.aws_port}"}
+
+
+def test_the_operator_looks_from_the_container_cli(laptop: Host) -> None:
+    said = laptop.compose("run", "--rm", "-T", "cli", "status", check=False).stdout
+    assert "arrivals" in said, said
+    assert "HIKYAKU_METRICS_URL is not set" in said
+    assert "first.csv.gz.age" in laptop.compose("run", "--rm", "-T", "cli", "files", "--dataset", "arrivals").stdout
+
+
+def test_metrics_are_served_in_their_own_network_once_a_port_is_set(laptop: Host) -> None:
+    laptop.compose("up", "-d", "--wait", "--wait-timeout", "120", "poller", HIKYAKU_METRICS_PORT="9464")
+    said = laptop.compose("run", "--rm", "-T", "cli", "status", check=False, HIKYAKU_METRICS_PORT="9464").stdout
+    assert "holds 0 messages" in said, said
+    laptop.compose("up", "-d", "--wait", "--wait-timeout", "120", "poller")
+
+
+def test_a_table_is_rebuilt_in_a_container(laptop: Host) -> None:
+    said = laptop.compose("run", "--rm", "-T", "rebuild", "arrivals", "--into", "arrivals_again", "--yes").stdout
+    assert laptop.sql("SELECT count(*) FROM public.arrivals_again") == laptop.sql("SELECT count(*) FROM public.arrivals"), said

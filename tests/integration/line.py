@@ -17,7 +17,8 @@ from psycopg import sql
 from psycopg.rows import dict_row
 from redis import Redis
 
-from hikyaku.demo.world import World, read_endpoints
+from hikyaku.demo.world import World
+from hikyaku.endpoints import read_endpoints
 
 POLL_S = 0.05
 TIMEOUT_S = 90.0

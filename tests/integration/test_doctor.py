@@ -207,10 +207,8 @@ def test_nothing_fails_on_a_stack_that_is_well(line: Line, environment: Environm
     assert (said.of("fail"), said.exit_code) == ([], 0)
     # Nobody's user in Redis is the local stack's own administrator.
     assert said.of("warn") == ["Redis has a user admin of nobody's"]
-    assert [each["what"] for each in said.findings if each["level"] == "unknown"] in (
-        [],
-        ["the secrets' owners and modes: can't be looked at"],
-    )
+    # What `setup` makes on a host is not there on a local stack.
+    assert set(said.of("unknown")) <= {"Redis's ACL file: can't be looked at", "the secrets' owners and modes: can't be looked at"}
     assert {each["area"] for each in said.findings if each["level"] == "ok"} >= {"settings", "clock", "aws", "bucket", "kms", "database"}
 
 

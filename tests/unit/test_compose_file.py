@@ -12,7 +12,7 @@ FILE = yaml.safe_load((ROOT / "docker-compose.yml").read_text(encoding="utf-8"))
 SERVICES: dict[str, dict[str, Any]] = FILE["services"]
 LAPTOP = {"localstack", "setup-local"}
 PRODUCTION = sorted(SERVICES.keys() - LAPTOP)
-JOBS = {"migrate", "setup", "host", "cli"}
+JOBS = {"migrate", "setup", "host", "cli", "rebuild"}
 SOFT_SHUTDOWN_S = 30
 MIB = 2**20
 SECRET = re.compile("PASSWORD|TOKEN|SECRET|AUTH|REDIS_URL|DATABASE_URL")
@@ -52,15 +52,22 @@ def test_a_service_that_stays_restarts_and_has_a_health_check(name: str) -> None
 
 
 def test_up_starts_no_tool() -> None:
-    assert [SERVICES[name]["profiles"] for name in ("setup", "host", "cli")] == [["tools"]] * 3
+    assert all(SERVICES[name]["profiles"] == ["tools"] for name in ("setup", "host", "cli", "rebuild"))
     assert {name for name in SERVICES if SERVICES[name].get("profiles") == ["local"]} == LAPTOP
 
 
-def test_only_poller_and_decryptor_reach_out() -> None:
+def test_of_what_stays_only_poller_and_decryptor_reach_out() -> None:
     closed = {name: network["internal"] for name, network in FILE["networks"].items() if (network or {}).get("internal")}
     openable = {name: f"${{HIKYAKU_{name.upper()}_INTERNAL:-true}}" for name in ("broker", "database")}
     assert closed == {**openable, "metrics": True}
-    assert {name for name in PRODUCTION if "egress" in SERVICES[name]["networks"]} == {"poller", "decryptor", "setup", "host", "cli"}
+    assert {name for name in PRODUCTION if "egress" in SERVICES[name]["networks"]} == {
+        "poller",
+        "decryptor",
+        "setup",
+        "host",
+        "cli",
+        "rebuild",
+    }
     assert {name for name in SERVICES if "window" in SERVICES[name].get("networks", [])} == {"flower"}
     assert FILE["networks"]["window"]["driver_opts"] == {"com.docker.network.bridge.enable_ip_masquerade": "false"}
 
@@ -69,13 +76,13 @@ def test_metrics_are_off_unless_asked_for_and_then_in_a_network_of_their_own() -
     poller = SERVICES["poller"]
     assert poller["environment"]["HIKYAKU_METRICS_PORT"] == "${HIKYAKU_METRICS_PORT:-}"
     assert poller["networks"]["metrics"]["aliases"] == [poller["environment"]["HIKYAKU_METRICS_ADDRESS"]]
-    assert {name for name in SERVICES if "metrics" in SERVICES[name].get("networks", [])} == {"poller"}
+    assert {name for name in SERVICES if "metrics" in SERVICES[name].get("networks", [])} == {"poller", "cli"}
     assert "ports" not in poller
 
 
 def test_only_those_who_need_the_database_reach_it() -> None:
     reaching = {name for name in SERVICES if "database" in SERVICES[name].get("networks", [])}
-    assert reaching == {"loader", "migrate", "postgres", "host", "cli"}
+    assert reaching == {"loader", "migrate", "postgres", "host", "cli", "rebuild"}
 
 
 def test_ports_are_published_on_loopback_only() -> None:

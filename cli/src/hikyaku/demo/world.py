@@ -1,6 +1,5 @@
 """What the demo needs of a running stack: S3 to send to, the ledger and tables to look at, the dead-letter queue."""
 
-import shlex
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -96,16 +95,6 @@ class World:
     def close(self) -> None:
         """End the database connection."""
         self.database.close()
-
-
-def read_endpoints(path: Path) -> dict[str, str]:
-    """KEY=VALUE lines, quoted as for a POSIX shell.
-
-    Raises:
-        OSError: there is no such file, or it can't be read.
-    """
-    pairs = (line.partition("=") for line in path.read_text(encoding="utf-8").splitlines())
-    return {name: "".join(shlex.split(value)) for name, _, value in pairs}
 
 
 def _letter(message: "MessageTypeDef") -> Letter:

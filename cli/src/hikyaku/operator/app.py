@@ -5,10 +5,15 @@ from typing import Any
 
 import typer
 
+from hikyaku.operator.actions import actions
 from hikyaku.operator.doctor.command import doctor
+from hikyaku.operator.files import errors, files
 from hikyaku.operator.keys.app import app as keys
+from hikyaku.operator.show import show
+from hikyaku.operator.status import status
+from hikyaku.rebuild.command import rebuild
 
-COMMANDS: tuple[Callable[..., Any], ...] = (doctor,)
+COMMANDS: tuple[Callable[..., Any], ...] = (status, files, show, errors, doctor, rebuild, actions)
 GROUPS: Mapping[str, typer.Typer] = {"keys": keys}
 
 

@@ -1,11 +1,12 @@
 """Where the operator's commands find the line: `HIKYAKU_X`, or the file that `HIKYAKU_X_FILE` names, as the services read theirs."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, MutableMapping
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Self
 
+from hikyaku.endpoints import VARIABLE, read_endpoints
 from hikyaku.errors import UserError
 
 PREFIX = "HIKYAKU_"
@@ -36,7 +37,7 @@ class OperatorSettings:
     datasets: str = ""
 
     @classmethod
-    def read(cls, *needed: str, environment: Mapping[str, str] = os.environ) -> Self:
+    def read(cls, *needed: str, environment: MutableMapping[str, str] = os.environ) -> Self:
         """Settings of this command.
 
         Args:
@@ -46,6 +47,7 @@ class OperatorSettings:
         Raises:
             UserError: some are not set, or their file can't be read; all are named at once. Exit code 2.
         """
+        adopt_endpoints(environment)
         found, problems = {}, []
         for name in (field.name for field in fields(cls)):
             try:
@@ -63,6 +65,18 @@ class OperatorSettings:
     def __repr__(self) -> str:
         """Without secrets."""
         return f"OperatorSettings(bucket={self.bucket!r}, queue_url={self.queue_url!r}, dlq_url={self.dlq_url!r})"
+
+
+def adopt_endpoints(environment: MutableMapping[str, str]) -> None:
+    """Fill what is not set, AWS's own variables too, from the stack's file that HIKYAKU_ENDPOINTS names, if it is there.
+
+    Args:
+        environment: to be filled: the SDK reads the process's own.
+    """
+    file = Path(environment.get(VARIABLE) or os.devnull)
+    if file.is_file():
+        for name, value in read_endpoints(file).items():
+            environment[name] = environment.get(name) or value
 
 
 def _value(name: str, environment: Mapping[str, str]) -> str:

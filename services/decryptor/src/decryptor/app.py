@@ -24,6 +24,17 @@ from shared.settings import fail
 
 def build_app(settings: DecryptorSettings) -> Celery:
     """The worker's Celery app; nothing connects yet. Exits with 2 when one of the files that it reads, or the spool, can't be used."""
+    bench = build_bench(settings)
+    app = celery_app.build(QueueName.DECRYPT, settings, more=[str(QueueName.TIDY)], time_limit=settings.task_time_limit)
+    app.steps["consumer"].add(sweeper(settings))
+    parcel_task.add(app, TaskName.DECRYPT, partial(decrypt_parcel, bench), _files, settings)
+    # However large its files are: their bytes are not touched.
+    parcel_task.add(app, TaskName.TIDY, partial(tidy_parcel, bench.s3), lambda _: (), settings)
+    return app
+
+
+def build_bench(settings: DecryptorSettings) -> Bench:
+    """The decryptor without Celery. Exits with 2 as `build_app` does."""
     keyring = Keyring(settings.identities_dir)
     keyring.refresh()
     datasets, senders, wrong = _senders(settings)
@@ -31,7 +42,7 @@ def build_app(settings: DecryptorSettings) -> Celery:
     if problems or datasets is None or senders is None:
         fail(problems)
     spool_place.warn_of_swap(settings)
-    bench = Bench(
+    return Bench(
         s3=cache(partial(download.connect, settings)),
         keyring=keyring,
         spool_dir=settings.spool_dir,
@@ -39,12 +50,6 @@ def build_app(settings: DecryptorSettings) -> Celery:
         timeout=settings.decrypt_timeout,
         admit=Caps(settings.spool_dir, datasets, settings.max_file_bytes).admit,
     )
-    app = celery_app.build(QueueName.DECRYPT, settings, more=[str(QueueName.TIDY)], time_limit=settings.task_time_limit)
-    app.steps["consumer"].add(sweeper(settings))
-    parcel_task.add(app, TaskName.DECRYPT, partial(decrypt_parcel, bench), _files, settings)
-    # However large its files are: their bytes are not touched.
-    parcel_task.add(app, TaskName.TIDY, partial(tidy_parcel, bench.s3), lambda _: (), settings)
-    return app
 
 
 def _senders(settings: DecryptorSettings) -> tuple[DatasetsFile | None, Senders | None, list[str]]:

@@ -13,7 +13,7 @@ from hikyaku.operator import output, places
 from hikyaku.operator.doctor import registry, values
 from hikyaku.operator.doctor.finding import Finding, Level
 from hikyaku.operator.doctor.scope import Scope
-from hikyaku.operator.settings import OperatorSettings
+from hikyaku.operator.settings import OperatorSettings, adopt_endpoints
 
 
 class Area(StrEnum):
@@ -54,6 +54,7 @@ def doctor(
 
         hikyaku doctor --only bucket --only queue --json
     """
+    adopt_endpoints(os.environ)
     # A secret that can't be read is a finding, and stops no check that does not need it.
     left_out = values.unreadable(os.environ)
     settings = OperatorSettings.read(environment={name: value for name, value in os.environ.items() if name not in left_out})

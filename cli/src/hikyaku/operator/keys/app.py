@@ -1,7 +1,7 @@
 """`hikyaku keys list | rotate | retire`."""
 
 import os
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -9,8 +9,8 @@ import typer
 
 from hikyaku.errors import UserError
 from hikyaku.operator import access, action, output, places
-from hikyaku.operator.keys import change, evidence
-from hikyaku.operator.keys.evidence import Stored, Use
+from hikyaku.operator.keys import change, evidence, report
+from hikyaku.operator.keys.evidence import Use
 from hikyaku.operator.keys.keyring import Key, named, read
 from hikyaku.operator.settings import OperatorSettings
 
@@ -141,8 +141,8 @@ def retire(
     key, retired = named(keys, name), found.retired
     if retired is None or not any(other.recipients or not other.problem for other in keys if other is not key):
         raise UserError(f"{key.name} is the only identity: without it no file can be opened", hint="First: hikyaku keys rotate")
-    told = _evidence(settings, key, days)
-    _show(told, as_json=as_json)
+    told = report.gather(settings, key, days)
+    report.show(told, as_json=as_json)
     if (told["recent_files"] or told["waiting_files"]) and not force:
         hint = "Wait until the senders have changed over and the line is empty; or --force, and move it back if it was too early."
         raise UserError(f"{key.name} is still needed", hint=hint)
@@ -152,48 +152,6 @@ def retire(
         moved = change.retire(key, retired)
         done.outcome = f"done: moved to {retired.name}/{moved.name}"
     output.note(f"Moved. To take it back: mv {moved} {key.path}")
-
-
-def _evidence(settings: OperatorSettings, key: Key, days: int) -> dict[str, Any]:
-    since = datetime.now(UTC) - timedelta(days=days)
-    with access.ledger(settings.database_url) as connection:
-        use = evidence.uses(connection).get(key.name, Use())
-        recent = evidence.recent(connection, key.name, since)
-        stored = evidence.stored(connection, access.s3(), settings.bucket, key.name)
-    return _told(key, days, use, recent, stored)
-
-
-def _told(key: Key, days: int, use: Use, recent: list[str], stored: Stored) -> dict[str, Any]:
-    return {
-        "identity": key.name,
-        "recipients": list(key.recipients),
-        "days": days,
-        "recent_files": len(recent),
-        "recent_keys": recent[: evidence.MOST_NAMED],
-        "last_used": use.last.isoformat() if use.last else None,
-        "senders": list(use.senders),
-        "stored_versions": stored.opened,
-        "waiting_files": stored.waiting,
-        "waiting_keys": stored.first,
-    }
-
-
-def _show(told: dict[str, Any], *, as_json: bool) -> None:
-    if as_json:
-        output.json_line(told)
-        return
-    shown = {
-        "identity": told["identity"],
-        f"opened in {told['days']} days": told["recent_files"],
-        "last used": told["last_used"],
-        "senders whose last file it opened": ", ".join(told["senders"]) or "none",
-        "versions in the bucket that only it opens": told["stored_versions"],
-        "versions in the bucket not loaded yet": told["waiting_files"],
-    }
-    output.console().print(output.pairs(shown))
-    for what, keys in (("opened", told["recent_keys"]), ("not loaded yet", told["waiting_keys"])):
-        for key in keys:
-            output.console().print(f"  {what}: {output.printable(key)}")
 
 
 def _keyring(found: places.Places) -> Path:

@@ -127,6 +127,15 @@ def test_what_was_retired_before_stays(folder: Path) -> None:
     assert (folder.parent / "retired" / "2026.txt").read_text() == other
 
 
+def test_a_move_that_was_cut_short_is_finished(folder: Path) -> None:
+    path = put(folder, "2026.txt")
+    (folder.parent / "retired").mkdir()
+    os.link(path, folder.parent / "retired" / "2026.txt")
+    [key] = keyring.read(folder)
+    assert change.retire(key, folder.parent / "retired").exists()
+    assert names(folder) == []
+
+
 def run(folder: Path, *arguments: str) -> object:
     environment = {
         "HIKYAKU_IDENTITIES_DIR": str(folder),

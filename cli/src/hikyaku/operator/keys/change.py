@@ -66,8 +66,10 @@ def retire(key: Key, retired: Path) -> Path:
     target = retired / key.path.name
     try:
         retired.mkdir(mode=0o700, exist_ok=True)
-        # link() refuses to replace what is there, which rename() would.
-        os.link(key.path, target)
+        # A run that was killed between the two lines below is finished by the next.
+        if not (target.exists() and target.samefile(key.path)):
+            # link() refuses to replace what is there, which rename() would.
+            os.link(key.path, target)
         key.path.unlink()
     except FileExistsError:
         raise UserError(f"{target} is there already", hint="Move that one away: it may open files of another time.") from None

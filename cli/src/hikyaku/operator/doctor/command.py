@@ -49,10 +49,7 @@ def doctor(
 
     Exit 0: nothing fails (a warning is none). 1: something does.
 
-    Examples:
-        hikyaku doctor
-
-        hikyaku doctor --only bucket --only queue --json
+    Example: hikyaku doctor --only bucket --only queue
     """
     adopt_endpoints(os.environ)
     # A secret that can't be read is a finding, and stops no check that does not need it.

@@ -91,7 +91,7 @@ CLUSTER: Design = {
 
 def aws(after_load: str = "keep") -> Design:
     """The users of aws/stack.yaml with its parameter AfterLoad, each call by action and what it is about."""
-    design = dict(_aws())
+    design = {**dict(_aws()), **dict(_doctor())}
     if after_load in {"tag", "tag-or-delete"}:
         design["s3:PutObjectVersionTagging incoming/*"] = {"decryptor"}
     if after_load in {"delete", "tag-or-delete"}:
@@ -126,6 +126,23 @@ def _aws() -> Iterator[tuple[str, Collection[str]]]:
     yield "kms:GenerateDataKey the key through s3", {sender, operator}
     for action in ("Decrypt", "GenerateDataKey"):
         yield f"kms:{action} the key through sqs", {poller, operator}
+
+
+def _doctor() -> Iterator[tuple[str, Collection[str]]]:
+    """What `hikyaku doctor` looks at. Its looks at the rule and at its own user have those alone as their resource."""
+    settings = (
+        "GetBucketVersioning",
+        "GetEncryptionConfiguration",
+        "GetBucketNotification",
+        "GetBucketPublicAccessBlock",
+        "GetBucketPolicy",
+    )
+    for action in settings:
+        yield f"s3:{action} the bucket", {"operator"}
+    for action in ("DescribeKey", "GetKeyRotationStatus"):
+        for way in ("through s3", "through sqs", "through secretsmanager", "directly"):
+            yield f"kms:{action} the key {way}", {"operator"}
+    yield "events:ListRuleNamesByTarget anything", {"operator"}
 
 
 _SERVICES = {"poller", "decryptor", "loader"}

@@ -12,7 +12,7 @@ FILE = yaml.safe_load((ROOT / "docker-compose.yml").read_text(encoding="utf-8"))
 SERVICES: dict[str, dict[str, Any]] = FILE["services"]
 LAPTOP = {"localstack", "setup-local"}
 PRODUCTION = sorted(SERVICES.keys() - LAPTOP)
-JOBS = {"migrate", "setup", "cli", "rebuild"}
+JOBS = {"migrate", "setup", "host", "cli", "rebuild"}
 SOFT_SHUTDOWN_S = 30
 MIB = 2**20
 SECRET = re.compile("PASSWORD|TOKEN|SECRET|AUTH|REDIS_URL|DATABASE_URL")
@@ -31,7 +31,7 @@ def test_a_service_has_no_more_rights_than_it_needs(name: str) -> None:
     assert service["mem_limit"] == service["memswap_limit"], "swap is a disk"
     assert service["ulimits"]["core"] == 0
     assert "privileged" not in service
-    setup = name in {"setup", "setup-local"}
+    setup = name in {"setup", "setup-local", "host"}
     assert service.get("cap_add", []) == (["CHOWN", "DAC_OVERRIDE", "FOWNER"] if setup else [])
     assert ("user" in service and service["user"].startswith("0")) == setup
 
@@ -52,7 +52,7 @@ def test_a_service_that_stays_restarts_and_has_a_health_check(name: str) -> None
 
 
 def test_up_starts_no_tool() -> None:
-    assert all(SERVICES[name]["profiles"] == ["tools"] for name in ("setup", "cli", "rebuild"))
+    assert all(SERVICES[name]["profiles"] == ["tools"] for name in ("setup", "host", "cli", "rebuild"))
     assert {name for name in SERVICES if SERVICES[name].get("profiles") == ["local"]} == LAPTOP
 
 
@@ -60,7 +60,14 @@ def test_of_what_stays_only_poller_and_decryptor_reach_out() -> None:
     closed = {name: network["internal"] for name, network in FILE["networks"].items() if (network or {}).get("internal")}
     openable = {name: f"${{HIKYAKU_{name.upper()}_INTERNAL:-true}}" for name in ("broker", "database")}
     assert closed == {**openable, "metrics": True}
-    assert {name for name in PRODUCTION if "egress" in SERVICES[name]["networks"]} == {"poller", "decryptor", "setup", "cli", "rebuild"}
+    assert {name for name in PRODUCTION if "egress" in SERVICES[name]["networks"]} == {
+        "poller",
+        "decryptor",
+        "setup",
+        "host",
+        "cli",
+        "rebuild",
+    }
     assert {name for name in SERVICES if "window" in SERVICES[name].get("networks", [])} == {"flower"}
     assert FILE["networks"]["window"]["driver_opts"] == {"com.docker.network.bridge.enable_ip_masquerade": "false"}
 
@@ -75,7 +82,7 @@ def test_metrics_are_off_unless_asked_for_and_then_in_a_network_of_their_own() -
 
 def test_only_those_who_need_the_database_reach_it() -> None:
     reaching = {name for name in SERVICES if "database" in SERVICES[name].get("networks", [])}
-    assert reaching == {"loader", "migrate", "postgres", "cli", "rebuild"}
+    assert reaching == {"loader", "migrate", "postgres", "host", "cli", "rebuild"}
 
 
 def test_ports_are_published_on_loopback_only() -> None:

@@ -123,9 +123,19 @@ def test_a_policy_belongs_to_its_own_user_alone(resources: dict[str, Any], role:
 
 def test_no_role_is_allowed_a_wildcard_action(resources: dict[str, Any]) -> None:
     policies = [r for r in resources.values() if r["Type"] == "AWS::IAM::ManagedPolicy"]
-    assert len(policies) == len(ROLES) + len(AFTER_LOAD)
+    assert len(policies) == len(ROLES) + len(AFTER_LOAD) + len({"OperatorDoctorPolicy"})
     actions = [action for policy in policies for s in statements(policy) for action in as_list(s["Action"])]
     assert not [action for action in actions if "*" in action]
+
+
+def test_the_doctor_looks_at_settings_and_at_its_own_user(resources: dict[str, Any]) -> None:
+    policy = resources["OperatorDoctorPolicy"]
+    assert policy["Properties"]["Users"] == [{"Ref": "OperatorUser"}]
+    allowed = {(a, in_words(s["Resource"])) for s in statements(policy) for a in as_list(s["Action"])}
+    assert {about for _, about in allowed} == {"Bucket", "Key", "ObjectCreatedRule", "OperatorUser", "*"}
+    assert {action for action, about in allowed if about == "*"} == {"events:ListRuleNamesByTarget"}
+    reads = ("Get", "Describe", "List", "Simulate")
+    assert [action for action, _ in allowed if not action.partition(":")[2].startswith(reads)] == []
 
 
 AFTER_LOAD = {

@@ -4,6 +4,7 @@ import secrets
 
 from hikyaku.local import files
 from hikyaku.local.layout import Layout
+from hikyaku.operator.keys import keyring
 from hikyaku.setup import identity
 
 IDENTITY = "local.txt"
@@ -11,8 +12,9 @@ FLOWER_USER = "hikyaku"
 
 
 def recipient(layout: Layout) -> str:
-    """The public key (age1…) that senders encrypt to; its identity is made on first use, in the format of age-keygen(1)."""
-    return identity.recipients(files.read_or_create(layout.identities / IDENTITY, identity.new))[0]
+    """The public key (age1…) that senders encrypt to: the newest identity's; one is made on first use, in the format of age-keygen(1)."""
+    found = [key for key in keyring.read(layout.identities) if key.recipients]
+    return found[-1].recipients[0] if found else identity.recipients(files.read_or_create(layout.identities / IDENTITY, identity.new))[0]
 
 
 def flower_login(layout: Layout) -> str:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 CONNECT_TIMEOUT_S = 5
 STATEMENT_TIMEOUT_MS = 60_000
+ATTEMPTS = 3
 AWS_ERRORS = (BotoCoreError, ClientError)
 
 
@@ -67,6 +68,17 @@ def s3() -> "S3Client":
     return boto3.client("s3", **_aws())
 
 
+def client(service: str, *, attempts: int = ATTEMPTS) -> Any:
+    """Another service of AWS, by the same settings.
+
+    Args:
+        service: as boto3 calls it.
+        attempts: how often a request is sent before it counts as failed.
+    """
+    made: Any = boto3.client
+    return made(service, **_aws(attempts))
+
+
 @contextmanager
 def told(what: str, hint: str = "Check the credentials (AWS_PROFILE, …), the region, and that AWS can be reached.") -> Iterator[None]:
     """Say in a sentence what AWS refused in this block.
@@ -84,7 +96,7 @@ def told(what: str, hint: str = "Check the credentials (AWS_PROFILE, …), the r
         raise UserError(f"{what}: {error}", hint=hint) from None
 
 
-def _aws() -> dict[str, Any]:
+def _aws(attempts: int = ATTEMPTS) -> dict[str, Any]:
     # The SDK alone would not read AWS_REGION.
-    config = Config(connect_timeout=CONNECT_TIMEOUT_S, read_timeout=30, retries={"mode": "standard", "total_max_attempts": 3})
+    config = Config(connect_timeout=CONNECT_TIMEOUT_S, read_timeout=30, retries={"mode": "standard", "total_max_attempts": attempts})
     return {"region_name": os.environ.get("AWS_REGION"), "config": config}

@@ -1,25 +1,29 @@
 """The operator's commands, mounted beside the sender's."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import typer
 
 from hikyaku.operator import dlq
 from hikyaku.operator.actions import actions
+from hikyaku.operator.doctor.command import doctor
 from hikyaku.operator.files import errors, files
 from hikyaku.operator.forget import forget
+from hikyaku.operator.keys.app import app as keys
 from hikyaku.operator.pausing import pause, resume
 from hikyaku.operator.retry import retry
 from hikyaku.operator.show import show
 from hikyaku.operator.status import status
 from hikyaku.rebuild.command import rebuild
 
-COMMANDS: tuple[Callable[..., Any], ...] = (status, files, show, errors, retry, forget, pause, resume, rebuild, actions)
+COMMANDS: tuple[Callable[..., Any], ...] = (status, files, show, errors, retry, forget, pause, resume, doctor, rebuild, actions)
+GROUPS: Mapping[str, typer.Typer] = {"dlq": dlq.app, "keys": keys}
 
 
 def mount(app: typer.Typer) -> None:
     """Add each command, in the order that `hikyaku --help` shows."""
     for command in COMMANDS:
         app.command(rich_help_panel="Operator")(command)
-    app.add_typer(dlq.app, name="dlq", rich_help_panel="Operator")
+    for name, group in GROUPS.items():
+        app.add_typer(group, name=name, rich_help_panel="Operator")

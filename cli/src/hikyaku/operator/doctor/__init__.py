@@ -1,0 +1,1 @@
+"""`hikyaku doctor`: what is wrong with the line's surroundings, why it matters, and the command that mends it."""

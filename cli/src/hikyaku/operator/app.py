@@ -5,7 +5,11 @@ from typing import Any
 
 import typer
 
-COMMANDS: tuple[Callable[..., Any], ...] = ()
+from hikyaku.operator.audit.command import audit
+from hikyaku.operator.cost.command import cost
+from hikyaku.operator.replay.command import replay
+
+COMMANDS: tuple[Callable[..., Any], ...] = (audit, replay, cost)
 
 
 def mount(app: typer.Typer) -> None:

@@ -6,14 +6,15 @@ from typing import Annotated
 
 import typer
 
-from hikyaku.operator import access, matching, output, queues
+from hikyaku.operator import access, output
 from hikyaku.operator.audit import purpose
 from hikyaku.operator.audit.finding import MEANING, Report
 from hikyaku.operator.audit.judge import Judge
 from hikyaku.operator.audit.sequence import gaps
-from hikyaku.operator.bucket import INCOMING, shelves
+from hikyaku.operator.inventory import matching, queues
+from hikyaku.operator.inventory.bucket import INCOMING, shelves
+from hikyaku.operator.inventory.spans import moment, span
 from hikyaku.operator.settings import OperatorSettings
-from hikyaku.operator.spans import moment, span
 
 EVER = dt.datetime.min.replace(tzinfo=dt.UTC)
 

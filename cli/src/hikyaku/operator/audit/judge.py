@@ -5,9 +5,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from hikyaku.operator.audit.finding import Finding, Kind, Report, replay, undelete
-from hikyaku.operator.bucket import Marker, Version, is_ours
-from hikyaku.operator.matching import Pair, Row
-from hikyaku.operator.queues import Letters
+from hikyaku.operator.inventory.bucket import Marker, Version, is_ours
+from hikyaku.operator.inventory.matching import Pair, Row
+from hikyaku.operator.inventory.queues import Letters
 
 IN_TABLE = ("loaded", "duplicate")
 """Whose content is in the table."""

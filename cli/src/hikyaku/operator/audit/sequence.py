@@ -7,7 +7,7 @@ import psycopg
 from psycopg.rows import DictRow
 
 from hikyaku.operator.audit.finding import Finding, Kind
-from hikyaku.operator.bucket import INCOMING
+from hikyaku.operator.inventory.bucket import INCOMING
 
 GAPS = """
 SELECT folder, sender, signed, missing_count, missing, last_event_time

@@ -10,13 +10,14 @@ from typing import Annotated, Any
 import typer
 
 from hikyaku.errors import UserError
-from hikyaku.operator import access, action, matching, output, queues
-from hikyaku.operator.bucket import shelves
+from hikyaku.operator import access, action, output
+from hikyaku.operator.inventory import matching, queues
+from hikyaku.operator.inventory.bucket import shelves
+from hikyaku.operator.inventory.spans import moment, span
 from hikyaku.operator.replay.order import Step, Verdict
 from hikyaku.operator.replay.selection import Selection
 from hikyaku.operator.replay.sending import send
 from hikyaku.operator.settings import OperatorSettings
-from hikyaku.operator.spans import moment, span
 
 SHOWN = 20
 COLUMNS = ("key", "version", "modified", "ledger", "replay")
@@ -30,6 +31,8 @@ UNCLEAR_HINT = (
 class Plan:
     """What a replay will do: counts, and the first steps of each kind."""
 
+    quiet: bool
+    """Whether the ingest queue was empty. What this replay sends itself does not count."""
     counts: Counter[Verdict] = field(default_factory=Counter)
     first: dict[Verdict, list[Step]] = field(default_factory=lambda: {verdict: [] for verdict in Verdict})
 
@@ -90,12 +93,13 @@ def replay(
         before=None if key or version else dt.datetime.now(dt.UTC) - span(grace, "--grace"),
         missing=missing,
     )
-    plan = _planned(settings, selection)
+    waiting = queues.waiting(access.sqs(), settings.queue_url, "ingest queue")
+    plan = _planned(settings, selection, quiet=not waiting)
     if not as_json:
         show(plan)
     to_send, sent = plan.counts[Verdict.SEND], None
     if to_send and action.is_wanted(f"Send {to_send:,} events to the ingest queue?", yes=yes, dry_run=dry_run):
-        sent = _do(settings, selection, to_send, reason)
+        sent = _do(settings, selection, plan, reason)
     if as_json:
         output.json_line(as_document(plan, sent))
     elif sent is not None:
@@ -104,21 +108,22 @@ def replay(
         raise typer.Exit(1)
 
 
-def _planned(settings: OperatorSettings, selection: Selection) -> Plan:
-    plan = Plan()
-    with _steps(settings, selection) as steps:
+def _planned(settings: OperatorSettings, selection: Selection, *, quiet: bool) -> Plan:
+    plan = Plan(quiet)
+    with _steps(settings, selection, quiet=quiet) as steps:
         for step in steps:
             plan.add(step)
     return plan
 
 
-def _do(settings: OperatorSettings, selection: Selection, planned: int, reason: str) -> int:
+def _do(settings: OperatorSettings, selection: Selection, plan: Plan, reason: str) -> int:
     """Look again, and send as it comes: nothing is held in memory, and what got its fate since is passed over."""
     sqs, sent = access.sqs(), 0
-    if waiting := queues.waiting(sqs, settings.queue_url, "ingest queue"):
-        output.note(f"Note: {waiting} messages are in the ingest queue already: some may announce the same. That is harmless.")
-    target = {**selection.target(), "bucket": settings.bucket, "planned": planned}
-    with action.written_down(settings.database_url, "replay", target, reason) as done, _steps(settings, selection) as steps:
+    target = {**selection.target(), "bucket": settings.bucket, "planned": plan.counts[Verdict.SEND]}
+    with (
+        action.written_down(settings.database_url, "replay", target, reason) as done,
+        _steps(settings, selection, quiet=plan.quiet) as steps,
+    ):
         done.outcome = "sent 0"
         for _ in send(sqs, settings.queue_url, settings.bucket, (step for step in steps if step.verdict is Verdict.SEND)):
             sent += 1
@@ -127,11 +132,11 @@ def _do(settings: OperatorSettings, selection: Selection, planned: int, reason: 
 
 
 @contextmanager
-def _steps(settings: OperatorSettings, selection: Selection) -> Iterator[Iterator[Step]]:
+def _steps(settings: OperatorSettings, selection: Selection, *, quiet: bool) -> Iterator[Iterator[Step]]:
     with access.ledger(settings.database_url, application="hikyaku replay") as connection:
         listed = shelves(access.s3(), settings.bucket, selection.listed)
         rows = matching.rows(connection, settings.bucket, selection.listed)
-        yield selection.of(matching.pairs(listed, rows))
+        yield selection.of(matching.pairs(listed, rows), quiet=quiet)
 
 
 def as_document(plan: Plan, sent: int | None) -> dict[str, Any]:

@@ -4,7 +4,7 @@ import datetime as dt
 import json
 import uuid
 
-from hikyaku.operator.bucket import UNVERSIONED
+from hikyaku.operator.inventory.bucket import UNVERSIONED
 from hikyaku.operator.replay.order import Step
 
 REASON = "hikyaku replay"

@@ -10,16 +10,18 @@ have one, and else by time (loader/sql/superseded.sql). So a replayed event has,
    are loaded before it or after it. AWS cuts LastModified to the second. Where an older version has the same second, the newest one's
    time is a microsecond later, which is still within its second.
 
-Where none fits, the event is not sent: `waits` for a newer version that goes first, or `unclear`.
+Where none fits, the event is not sent: it `waits` for another version, or is `unclear`. An event that is not lost but late has a time of
+its own, up to as much after LastModified as the upload took (of a multipart upload, LastModified is its beginning). So while the ingest
+queue is not empty, a version waits until the ledger has the fate of every older one.
 """
 
 import datetime as dt
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
-from hikyaku.operator.bucket import Version
-from hikyaku.operator.matching import Pair, Row
+from hikyaku.operator.inventory.bucket import Version
+from hikyaku.operator.inventory.matching import Pair, Row
 
 LOWEST = "0"
 """Below every sequencer of S3's: they are compared as text, the shorter filled up with zeros."""
@@ -39,7 +41,7 @@ class Verdict(StrEnum):
     SETTLED = "settled"
     """The ledger has its fate."""
     WAITS = "waits"
-    """A newer version of the same second is sent first: run it again once that has its fate."""
+    """Another version goes first: run it again once that has its fate."""
     UNCLEAR = "unclear"
     """Its place among the other versions can't be told."""
 
@@ -71,7 +73,7 @@ class _Newer:
     open_moves: bool = False
     """Whether that one is under way, or will be sent."""
 
-    def take_up(self, row: Row | None, time: dt.datetime) -> None:
+    def take_up(self, step: Step, row: Row | None, time: dt.datetime) -> None:
         """The next older version will have this one before it."""
         if row is not None and row.status in IN_TABLE:
             # Zeros alone are no sequencer: to the loader they equal the lowest.
@@ -81,17 +83,43 @@ class _Newer:
             # Its own event may still come, with a time that is cut to the second.
             earliest = time.replace(microsecond=0) if row is None else time
             if self.open is None or earliest <= self.open:
-                self.open, self.open_moves = earliest, row is None or row.status != "rejected"
+                self.open, self.open_moves = earliest, step.verdict is not Verdict.UNCLEAR and step.status != "rejected"
 
 
-def steps(pair: Pair) -> Iterator[Step]:
-    """What is to be done with each version of a key, newest first."""
+@dataclass(frozen=True, slots=True)
+class _Older:
+    """What is older than the version that is looked at."""
+
+    loaded: dt.datetime = NEVER
+    """The latest time of those in the table."""
+    open: dt.datetime = NEVER
+    """The latest time of those that may still get there."""
+    is_unknown: bool = False
+    """Whether the ledger does not know one of them."""
+
+    def with_one_more(self, row: Row | None, time: dt.datetime) -> "_Older":
+        """The next newer version will have this one behind it."""
+        if row is not None and row.status in OVER:
+            return self
+        if row is not None and row.status in IN_TABLE:
+            return replace(self, loaded=max(self.loaded, time))
+        return replace(self, open=max(self.open, time), is_unknown=self.is_unknown or row is None)
+
+
+def steps(pair: Pair, *, quiet: bool) -> Iterator[Step]:
+    """What is to be done with each version of a key, newest first.
+
+    Args:
+        pair: the key's versions and rows.
+        quiet: whether the ingest queue is empty, so that no event is late.
+    """
     placed = [(version, pair.row(version)) for version in pair.shelf.versions]
     older, newer = _older(placed), _Newer()
     for place, (version, row) in enumerate(placed):
         time = _time(placed, place)
-        yield _known(version, row) if row is not None else _unknown(version, time, newer, *older[place + 1])
-        newer.take_up(row, time)
+        step = _known(version, row) if row is not None else _unknown(version, time, newer, older[place + 1], quiet=quiet)
+        newer.take_up(step, row, time)
+        yield step
 
 
 def _known(version: Version, row: Row) -> Step:
@@ -99,7 +127,7 @@ def _known(version: Version, row: Row) -> Step:
     return Step(version, verdict, row.status, row.event_time, row.sequencer)
 
 
-def _unknown(version: Version, time: dt.datetime, newer: _Newer, older_loaded: dt.datetime, older_open: dt.datetime) -> Step:
+def _unknown(version: Version, time: dt.datetime, newer: _Newer, older: _Older, *, quiet: bool) -> Step:
     if newer.has_sequencer:
         return Step(version, Verdict.SEND, None, time, LOWEST)
     if newer.loaded is not None:
@@ -108,7 +136,9 @@ def _unknown(version: Version, time: dt.datetime, newer: _Newer, older_loaded: d
     if newer.open is not None and newer.open <= time:
         verdict = Verdict.WAITS if newer.open_moves else Verdict.UNCLEAR
         return Step(version, verdict, None, time, reason="a newer version of the same time comes first")
-    if older_loaded > time or older_open >= time:
+    if older.is_unknown and not quiet:
+        return Step(version, Verdict.WAITS, None, time, reason="an older version comes first, as long as messages are in the ingest queue")
+    if older.loaded > time or older.open >= time:
         return Step(version, Verdict.UNCLEAR, None, time, reason="an older version has a later time")
     return Step(version, Verdict.SEND, None, time)
 
@@ -123,15 +153,9 @@ def _time(placed: list[tuple[Version, Row | None]], place: int) -> dt.datetime:
     return version.modified + WITHIN_ITS_SECOND if older_shares and not newer_shares else version.modified
 
 
-def _older(placed: list[tuple[Version, Row | None]]) -> list[tuple[dt.datetime, dt.datetime]]:
-    """For each place, the latest times from there on: of versions in the table, and of those that may come to be."""
-    found = [(NEVER, NEVER)]
+def _older(placed: list[tuple[Version, Row | None]]) -> list[_Older]:
+    """For each place, what is there from it on."""
+    found = [_Older()]
     for place in range(len(placed) - 1, -1, -1):
-        row, time = placed[place][1], _time(placed, place)
-        loaded, unsettled = found[-1]
-        if row is not None and row.status in IN_TABLE:
-            loaded = max(loaded, time)
-        elif row is None or row.status not in OVER:
-            unsettled = max(unsettled, time)
-        found.append((loaded, unsettled))
+        found.append(found[-1].with_one_more(placed[place][1], _time(placed, place)))
     return found[::-1]

@@ -5,8 +5,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from hikyaku.operator.bucket import INCOMING, is_ours
-from hikyaku.operator.matching import Pair
+from hikyaku.operator.inventory.bucket import INCOMING, is_ours
+from hikyaku.operator.inventory.matching import Pair
 from hikyaku.operator.replay.order import Step, steps
 
 
@@ -33,12 +33,17 @@ class Selection:
         """For hikyaku.operator_actions: what was asked for."""
         return {name: str(value) for name, value in asdict(self).items() if value}
 
-    def of(self, pairs: Iterable[Pair]) -> Iterator[Step]:
-        """The steps of the versions that are meant. One may depend on versions that are not."""
+    def of(self, pairs: Iterable[Pair], *, quiet: bool) -> Iterator[Step]:
+        """The steps of the versions that are meant. One may depend on versions that are not.
+
+        Args:
+            pairs: bucket and ledger.
+            quiet: whether the ingest queue is empty.
+        """
         for pair in pairs:
             if not is_ours(pair.key) or (self.key and pair.key != self.key):
                 continue
-            for step in steps(pair):
+            for step in steps(pair, quiet=quiet):
                 if self._means(step):
                     yield step
 

@@ -10,7 +10,7 @@ import psycopg
 from psycopg.rows import DictRow, class_row
 
 from hikyaku.errors import UserError
-from hikyaku.operator.bucket import Shelf, Version
+from hikyaku.operator.inventory.bucket import Shelf, Version
 
 ROWS = """
 SELECT f.key, f.version_id, f.status, f.error_code, f.dataset, f.event_time, f.sequencer, f.updated_at

@@ -35,8 +35,8 @@ class Bucket:
         assert name == "list_object_versions"
         return self
 
-    def paginate(self, *, Bucket: str, Prefix: str) -> Iterator[dict[str, Any]]:  # noqa: N803 - as boto3 calls it
-        rest = (each for each in self._listed if each.key.startswith(Prefix))
+    def paginate(self, **asked: str) -> Iterator[dict[str, Any]]:
+        rest = (each for each in self._listed if each.key.startswith(asked["Prefix"]))
         while page := list(islice(rest, PAGE)):
             versions = [each.entry() for each in page if each.size is not None]
             markers = [each.entry() for each in page if each.size is None]
@@ -62,7 +62,7 @@ class DeadLetterQueue:
         found = [{"MessageId": str(n), "ReceiptHandle": f"handle {n}", "Body": self.bodies[n]} for n in numbers]
         return {"Messages": found} if found else {}
 
-    def change_message_visibility_batch(self, *, QueueUrl: str, Entries: list[dict[str, Any]]) -> dict[str, Any]:  # noqa: N803 - likewise
-        assert all(entry["VisibilityTimeout"] == 0 for entry in Entries)
-        self.hidden -= {int(entry["ReceiptHandle"].removeprefix("handle ")) for entry in Entries}
+    def change_message_visibility_batch(self, **asked: Any) -> dict[str, Any]:
+        assert all(entry["VisibilityTimeout"] == 0 for entry in asked["Entries"])
+        self.hidden -= {int(entry["ReceiptHandle"].removeprefix("handle ")) for entry in asked["Entries"]}
         return {}

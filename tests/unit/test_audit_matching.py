@@ -2,6 +2,7 @@
 
 import datetime as dt
 import json
+import sys
 import tracemalloc
 from collections import Counter
 from collections.abc import Iterator
@@ -77,8 +78,6 @@ def test_an_unversioned_object_is_known_by_its_etag() -> None:
 
 
 def many(count: int) -> tuple[Iterator[Listed], Iterator[Row]]:
-    names = [f"incoming/orders/{number:07}.csv.gz.age" for number in range(0)]
-    assert not names
     old = NOW - dt.timedelta(days=1)
     listed = (Listed(f"incoming/orders/{number:07}.csv.gz.age", f"version-{number}", old) for number in range(count))
     # Every tenth was never loaded, every eleventh is gone: its row has a key that the bucket lacks.
@@ -92,7 +91,16 @@ def many(count: int) -> tuple[Iterator[Listed], Iterator[Row]]:
 
 def test_a_hundred_thousand_versions_are_audited_in_bounded_memory() -> None:
     count, report = 100_000, Report(most=1000)
-    judge = Judge("bucket", NOW, dt.timedelta(minutes=10), NOW - dt.timedelta(days=9), dt.timedelta(days=30), queues.Letters(), True, _keep)
+    judge = Judge(
+        bucket="bucket",
+        now=NOW,
+        grace=dt.timedelta(minutes=10),
+        since=NOW - dt.timedelta(days=9),
+        kept_for=dt.timedelta(days=30),
+        letters=queues.Letters(),
+        queue_is_empty=True,
+        after_load=lambda _: "keep",
+    )
     listed, ledger = many(count)
     tracemalloc.start()
     try:
@@ -101,7 +109,7 @@ def test_a_hundred_thousand_versions_are_audited_in_bounded_memory() -> None:
         peak = tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()
-    print(f"{count} versions: peak {peak / 1024**2:.1f} MiB")
+    sys.stdout.write(f"{count} versions: peak {peak / 1024**2:.1f} MiB\n")
     gone = sum(1 for number in range(count) if number % 10 and number % 11 == 0)
     assert report.counts["versions"] == count
     assert report.kinds == Counter({Kind.NEVER_LOADED: count // 10 + gone, Kind.GONE: gone})
@@ -109,13 +117,16 @@ def test_a_hundred_thousand_versions_are_audited_in_bounded_memory() -> None:
     assert peak < MOST_MIB * 1024**2
 
 
-def _keep(_: str | None) -> str:
-    return "keep"
-
-
 def event(key: str, version_id: str) -> str:
     obj = {"key": key, "version-id": version_id, "etag": "e"}
-    return json.dumps({"source": "aws.s3", "detail-type": "Object Created", "time": "2026-11-24T00:00:00Z", "detail": {"bucket": {"name": "b"}, "object": obj}})
+    return json.dumps(
+        {
+            "source": "aws.s3",
+            "detail-type": "Object Created",
+            "time": "2026-11-24T00:00:00Z",
+            "detail": {"bucket": {"name": "b"}, "object": obj},
+        }
+    )
 
 
 def test_every_letter_is_read_and_shown_again() -> None:
@@ -144,7 +155,9 @@ def test_letters_are_understood_as_the_poller_understands_them() -> None:
     assert letters.hold("incoming/o/飛.csv.gz.age", ("v",))
 
 
-@pytest.mark.parametrize("body", ["", "no json", "[]", "{}", '{"detail": 1}', '{"Records": [1]}', '{"detail": {"object": {}}}', "[" * 100_000])
+@pytest.mark.parametrize(
+    "body", ["", "no json", "[]", "{}", '{"detail": 1}', '{"Records": [1]}', '{"detail": {"object": {}}}', "[" * 100_000]
+)
 def test_what_is_no_event_announces_nothing(body: str) -> None:
     assert queues.announced(body) == []
 

@@ -1,4 +1,4 @@
-"""A replayed event never puts an older version over a newer one, whatever was lost, is late, or was rejected, and in whatever order they come."""
+"""A replayed event never puts an older version over a newer one, whatever was lost, is late, or was rejected."""
 
 import datetime as dt
 import json
@@ -213,11 +213,12 @@ class Queue:
     def __init__(self, refusals: int = 0) -> None:
         self.refusals, self.bodies, self.calls = refusals, list[str](), 0
 
-    def send_message_batch(self, *, QueueUrl: str, Entries: list[dict[str, Any]]) -> dict[str, Any]:  # noqa: N803 - as boto3 calls it
+    def send_message_batch(self, **asked: Any) -> dict[str, Any]:
+        entries: list[dict[str, Any]] = asked["Entries"]
         self.calls += 1
-        refused = Entries[:1] if self.refusals else []
+        refused = entries[:1] if self.refusals else []
         self.refusals = max(self.refusals - 1, 0)
-        self.bodies += [entry["MessageBody"] for entry in Entries[len(refused) :]]
+        self.bodies += [entry["MessageBody"] for entry in entries[len(refused) :]]
         return {"Failed": [{"Id": entry["Id"], "Code": "Throttled"} for entry in refused]}
 
 

@@ -245,6 +245,6 @@ def test_a_person_reads_both(operator: Operator) -> None:
     put = operator.loses()
     said = operator.types("audit", "--prefix", operator.prefix, "--grace", "0s")
     assert f"→ hikyaku replay {put.key} --version {put.version_id}" in said.stdout
-    assert "1 findings" in said.stdout
-    assert "Sent 1 events." in operator.types("replay", put.key, "--yes").stdout
+    assert "Findings: 1." in said.stdout
+    assert "Events sent: 1." in operator.types("replay", put.key, "--yes").stdout
     assert operator.line.fate(put)["status"] == "loaded"

@@ -155,6 +155,19 @@ def test_a_version_below_a_loaded_one_gets_the_lowest_sequencer() -> None:
     assert table.rows[0].status == "superseded"
 
 
+def test_a_version_of_the_same_time_as_a_loaded_one_without_a_sequencer_is_unclear() -> None:
+    versions, _ = happened([Put(0, 0, "lost"), Put(0, 0, "arrived")])
+    table = Table()
+    table.take(Event(1, START, ""))
+    assert [step.verdict for step in plan(versions, table, quiet=True)] == [Verdict.SETTLED, Verdict.UNCLEAR]
+
+
+def test_within_a_second_the_newest_goes_first_whatever_lastmodified_says() -> None:
+    """LocalStack's LastModified has milliseconds, and the times of its events have none: the newer one's own may come as the older one."""
+    versions = [Version(KEY, "0", "e", 1, START + 0.3 * SECOND), Version(KEY, "1", "e", 1, START + 0.9 * SECOND)]
+    assert [step.verdict for step in plan(versions, Table(), quiet=True)] == [Verdict.SEND, Verdict.WAITS]
+
+
 def test_a_rejected_version_is_announced_as_it_was() -> None:
     versions, own = happened([Put(0, 3, "rejected")])
     table = Table()

@@ -114,4 +114,4 @@ def show(report: Report) -> None:
         output.note(f"Note: {note}.")
     counted = ", ".join(f"{name} {count:,}" for name, count in sorted(report.counts.items()))
     output.note(f"Counted: {counted}.")
-    console.print(f"{report.found:,} findings" if report.found else "Nothing needs a person.")
+    console.print(f"Findings: {report.found:,}." if report.found else "Nothing needs a person.")

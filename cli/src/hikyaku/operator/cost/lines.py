@@ -77,7 +77,7 @@ def _quantities(usage: Usage) -> Iterator[tuple[str, str, float, str, bool]]:
     yield "kms_requests", "KMS requests", uploads + files + receipts, "one for each PUT and GET; fewer, for the bucket key", True
     yield "s3_requests", "S3 requests for receipts", receipts, "PUT of receipts/<key>.json", False
     yield "eventbridge", "EventBridge", files + receipts, "S3 tells EventBridge of every object, receipts too", False
-    yield "sqs", "SQS polls", polls(usage), f"a long poll each {LONG_POLL_S} s, of {usage.pollers} pollers", False
+    yield "sqs", "SQS polls", polls(usage), f"a long poll each {LONG_POLL_S} s, for each poller that runs", False
     yield "sqs", "SQS requests", files * (3 + beats(usage.size)), "send, receive, delete and extensions of each message", False
     yield "kms_requests", "KMS requests of SQS", min(2 * files, 2 * HOURS / DATA_KEY_HOURS), "a data key serves an hour", False
     if usage.cloudtrail:

@@ -98,12 +98,12 @@ def replay(
     if not as_json:
         show(plan)
     to_send, sent = plan.counts[Verdict.SEND], None
-    if to_send and action.is_wanted(f"Send {to_send:,} events to the ingest queue?", yes=yes, dry_run=dry_run):
+    if to_send and action.is_wanted(f"Send events to the ingest queue: {to_send:,}?", yes=yes, dry_run=dry_run):
         sent = _do(settings, selection, plan, reason)
     if as_json:
         output.json_line(as_document(plan, sent))
     elif sent is not None:
-        output.console().print(f"Sent {sent:,} events. `hikyaku audit` shows what is left once they have their fate.")
+        output.console().print(f"Events sent: {sent:,}. `hikyaku audit` shows what is left once they have their fate.")
     if plan.is_stuck:
         raise typer.Exit(1)
 

@@ -221,38 +221,46 @@ def recoded(chunks: Iterator[bytes], dialect: Dialect) -> Iterator[bytes]:
             text = reader.decode(chunk, final=not chunk)
         except UnicodeError as error:
             reader.setstate(before)
-            raise _no_text(error, reader, len(before[0]), chunk, line - behind_cr, dialect) from None
+            good = _good_part(error, reader, len(before[0]), chunk)
+            raise _no_text(good, line - _goes_on(behind_cr, good or ""), dialect.recoded_from) from None
         if text and first:
             text, first = text.removeprefix("\ufeff"), False
         data = text.encode()
-        # A chunk may end between CR and LF.
-        line += lines_in(data) - (behind_cr and data.startswith(b"\n"))
+        line += lines_in(data) - _goes_on(behind_cr, text)
         if data:
             behind_cr = data.endswith(b"\r")
             yield data
 
 
-def _no_text(error: UnicodeError, reader: codecs.IncrementalDecoder, held: int, chunk: bytes, line: int, dialect: Dialect) -> Rejected:
-    """Why a chunk is no text.
+def _goes_on(behind_cr: bool, text: str) -> bool:
+    """Whether it begins with the second half of a CRLF: a chunk may end between the two."""
+    return behind_cr and text.startswith("\n")
+
+
+def _good_part(error: UnicodeError, reader: codecs.IncrementalDecoder, held: int, chunk: bytes) -> str | None:
+    """What of a chunk is text; None: the decoder lacks the byte order mark, which it asks for with its first two characters only.
 
     Args:
         error: what the decoder said.
         reader: the decoder, as it was before.
         held: bytes of earlier chunks that it still has.
         chunk: what it was given.
-        line: of the first character that is in the chunk.
-        dialect: of the dataset.
     """
+    if not isinstance(error, UnicodeDecodeError):
+        return None
     try:
-        if not isinstance(error, UnicodeDecodeError):
-            raise error
-        good = reader.decode(chunk[: max(error.start - held, 0)]).encode()
+        return reader.decode(chunk[: max(error.start - held, 0)])
     except UnicodeDecodeError:
-        good = b""
+        return ""
     except UnicodeError:
+        return None
+
+
+def _no_text(good: str | None, line: int, encoding: str) -> Rejected:
+    if good is None:
         what = "line 1 has no byte order mark: set encoding in datasets.toml to utf-16-le or utf-16-be"
         return Rejected(ErrorCode.ENCODING_INVALID, what)
-    what = f"line {line + lines_in(good)} is not {dialect.recoded_from}"
+    what = f"line {line + lines_in(good.encode())} is not {encoding}"
     return Rejected(ErrorCode.ENCODING_INVALID, f"{what}: correct the file, or `encoding` in datasets.toml")
 
 

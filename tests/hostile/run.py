@@ -1,0 +1,220 @@
+"""One run: batch after batch, a good file behind each, and what all of it did to the services."""
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from random import Random
+
+from botocore.exceptions import ClientError
+from line import Line, Put
+from rich.console import Console
+
+from hostile import ciphertexts, events, memory, names, seen, stage, tables
+from hostile.case import WITHOUT_ROW, Batch, Case, Subject
+from hostile.manifests import Desk
+from hostile.seen import Sent
+from shared.printable import printable
+
+SHORT = 8
+"""Cases of each batch in a short run."""
+BOUND_S = 60.0
+"""For so long a batch may be in the main queue, and a good file on its way: a message whose turn has come is out of it within seconds."""
+ROOM_MIB = 20.0
+POLL_S = 0.1
+WARM_UP = 60
+"""Good files at once before the memory is looked at, so that every child of a worker has done each thing once."""
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """A case, what was seen of it, and how long its batch took."""
+
+    batch: str
+    case: Case
+    seen: str
+    error: str = ""
+
+    @property
+    def is_right(self) -> bool:
+        """Whether it is what was expected."""
+        return self.seen == self.case.expected
+
+
+@dataclass(slots=True)
+class Result:
+    """What a run has found."""
+
+    verdicts: list[Verdict] = field(default_factory=list)
+    batches: list[tuple[str, int, float, float]] = field(default_factory=list)
+    """Name, cases, seconds until the main queue was empty, seconds of the good file behind."""
+    before: dict[str, float] = field(default_factory=dict)
+    after: dict[str, float] = field(default_factory=dict)
+    findings: list[str] = field(default_factory=list)
+
+
+def run(line: Line, random: Random, console: Console, *, short: bool) -> Result:
+    """Send everything to a stack that nobody else uses."""
+    desk = stage.prepare(line)
+    result, good = Result(), Good(line)
+    good.warm_up(desk)
+    result.before, started = memory.resident(line), memory.processes(line)
+    for name, cases in _batches(line, desk, random, good):
+        chosen = random.sample(cases, min(SHORT, len(cases))) if short else cases
+        took = _play(line, name, chosen, result)
+        result.batches.append((name, len(chosen), took, good.arrives(result)))
+        console.print(f"{name}: {len(chosen)} in {took:.1f} s", soft_wrap=True)
+    result.after = memory.resident(line)
+    result.findings += [*_wrong(result), *_died(started, memory.processes(line)), *_grown(result), *_logs(line)]
+    return result
+
+
+def _batches(line: Line, desk: Desk, random: Random, good: "Good") -> Iterator[Batch]:
+    recipient, sealed, dataset = line.world.recipient, good.sealed, stage.DATASET
+    yield "age vectors", ciphertexts.vectors(dataset)
+    yield "damaged ciphertext", ciphertexts.damaged(dataset, recipient, random)
+    yield "bombs", ciphertexts.bombs(stage.SMALL, recipient)
+    yield "malformed CSV", tables.cases(recipient)
+    yield "manifests", desk.cases(sealed)
+    yield "names", names.put(dataset, sealed)
+    yield "folders", names.datasets(dataset, sealed)
+    yield "look-alikes", names.look_alike()
+    yield "absent objects", names.absent(dataset)
+    yield "forged events", events.forged(dataset)
+    yield "lies", events.lies(dataset, sealed)
+
+
+class Good:
+    """Good files, no two alike."""
+
+    def __init__(self, line: Line) -> None:
+        self._line = line
+        self._made = 0
+
+    def sealed(self) -> bytes:
+        """The next one."""
+        self._made += 1
+        return self._line.seal(b"id,v,note\n%d,good,x\n" % self._made)
+
+    def warm_up(self, desk: Desk) -> None:
+        """Let every child work: every other file is signed."""
+        folders = (stage.DATASET, stage.SIGNED)
+        keys = [f"incoming/{folders[number % 2]}/warm-{number}.csv.gz.age" for number in range(WARM_UP)]
+        bodies = [self.sealed() for _ in keys]
+        said = [desk.signed(key, body) for key, body in zip(keys, bodies, strict=True)]
+        puts = [
+            _put(self._line, Case(name="", expected="", key=k, content=b, metadata=m)) for k, b, m in zip(keys, bodies, said, strict=True)
+        ]
+        for put in puts:
+            assert self._line.fate(put)["status"] == "loaded", "a good file"
+
+    def arrives(self, result: Result | None = None) -> float:
+        """Send one, and look for its row; seconds that it took."""
+        began, line = time.monotonic(), self._line
+        put = line.put(f"incoming/{stage.DATASET}/good-{self._made}.csv.gz.age", self.sealed())
+        number = self._made
+        row = line.fate(put, timeout=BOUND_S)
+        found = line.sql(f"SELECT v FROM {stage.DATASET} WHERE id = %s", number)
+        if (row["status"], found) != ("loaded", [{"v": "good"}]):
+            problem = f"good file {put.key}: {row['status']} {row['error_code']}"
+            if result is None:
+                raise AssertionError(problem)
+            result.findings.append(problem)
+        return time.monotonic() - began
+
+
+def _play(line: Line, name: str, cases: list[Case], result: Result) -> float:
+    """Send a batch, wait until nothing of it is in the main queue, and note what became of it; seconds."""
+    sent = _send(line, cases)
+    began = time.monotonic()
+    versions = [each.version for each, case in zip(sent, cases, strict=True) if case.expected not in WITHOUT_ROW]
+
+    def is_settled() -> bool:
+        return len(seen.rows(line, versions)) == len(set(versions)) and line.messages(line.queue_url) == 0
+
+    if not _within(BOUND_S, is_settled):
+        result.findings.append(f"{name}: {line.messages(line.queue_url)} messages are in the main queue after {BOUND_S:.0f} s")
+    took = time.monotonic() - began
+    rows, letters, ignored = seen.rows(line, versions), seen.letters(line), seen.ignored(line)
+    for case, each in zip(cases, sent, strict=True):
+        row = rows.get(each.version)
+        error = (row and row["error"]) or ""
+        if printable(error) != error:
+            result.findings.append(f"{case.name}: the ledger's error could steer a terminal: {error!r}")
+        result.verdicts.append(Verdict(name, case, seen.judge(each, row, letters, ignored), error))
+    line.purge_dead_letters()
+    return took
+
+
+def _within(seconds: float, holds: Callable[[], bool]) -> bool:
+    deadline = time.monotonic() + seconds
+    while not holds():
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(POLL_S)
+    return True
+
+
+def _send(line: Line, cases: list[Case]) -> list[Sent]:
+    """Objects whose event is forged are put while S3 announces nothing."""
+    subjects = {}
+    if any(case.content is not None and case.message for case in cases):
+        with line.silence():
+            subjects = {case.name: _put(line, case) for case in cases if case.content is not None and case.message}
+    sent = []
+    for case in cases:
+        if case.message is None:
+            sent.append(Sent(_put(line, case).version_id))
+            continue
+        put = subjects.get(case.name)
+        subject = Subject(line.bucket, put.key, put.version_id, put.etag, put.size) if put else Subject(line.bucket, case.key, case.version)
+        body = case.message(subject)
+        sent.append(Sent(seen.version_of(body), body, _message(line, body)))
+    return sent
+
+
+def _put(line: Line, case: Case) -> Put:
+    content = case.content or b""
+    answer = line.s3.put_object(Bucket=line.bucket, Key=case.key, Body=content, Metadata=case.metadata)
+    return Put(case.key, answer["VersionId"], answer["ETag"].strip('"'), len(content))
+
+
+def _message(line: Line, body: str) -> str:
+    try:
+        return str(line.sqs.send_message(QueueUrl=line.queue_url, MessageBody=body)["MessageId"])
+    except ClientError as error:
+        if error.response["Error"]["Code"] not in {"InvalidParameterValue", "InvalidMessageContents"}:
+            raise
+        return ""
+
+
+# What must hold in the end
+
+UNFORESEEN = frozenset({"chain_failed", "thread_died", "dead_letter_refused", "datasets_kept", "signers_kept"})
+
+
+def _wrong(result: Result) -> Iterator[str]:
+    for verdict in result.verdicts:
+        if not verdict.is_right:
+            yield f"{verdict.batch}, {verdict.case.name}: {verdict.case.expected} expected, {verdict.seen} seen {verdict.error}"
+
+
+def _died(before: dict[str, int], after: dict[str, int]) -> Iterator[str]:
+    yield from (f"{name}: died and was started again" for name in before if before[name] != after[name])
+
+
+def _grown(result: Result) -> Iterator[str]:
+    for name, before in result.before.items():
+        if abs(result.after[name] - before) > ROOM_MIB:
+            yield f"{name}: {before:.1f} MiB before, {result.after[name]:.1f} MiB after: more than {ROOM_MIB:.0f} apart"
+
+
+def _logs(line: Line) -> Iterator[str]:
+    """No line could steer a terminal, and nobody met what he had not foreseen."""
+    for service in memory.SERVICES:
+        for path in sorted((line.folder / "logs").glob(f"{service}.log*")):
+            for number, text in enumerate(path.read_text(encoding="utf-8").split("\n"), 1):
+                if printable(text) != text:
+                    yield f"{path.name}, line {number}: could steer a terminal"
+        for told in seen.log_lines(line, service):
+            if "exception" in told or told.get("event") in UNFORESEEN:
+                yield f"{service}: {told['event']}: {str(told.get('exception', '')).strip()[-300:]}"

@@ -21,6 +21,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="hostile", description="Bad input of every kind through the whole line, on a stack of its own.")
     parser.add_argument("--short", action="store_true", help="some cases of each batch")
     parser.add_argument("--seed", type=int, help="the same seed gives the same run (a new one unless told)")
+    parser.add_argument("--only", default="", metavar="NAME", help="batches of whose names this is a part")
     parser.add_argument("--keep", action="store_true", help="leave the stack's folder and its logs behind")
     told = parser.parse_args()
     seed = random.SystemRandom().randrange(1_000_000) if told.seed is None else told.seed
@@ -28,7 +29,7 @@ def main() -> int:
     console.print(f"seed {seed}, stack in {folder}", soft_wrap=True)
     stage.local("up", folder)
     try:
-        result = run(Line(folder), random.Random(seed), console, short=told.short)
+        result = run(Line(folder), random.Random(seed), console, short=told.short, only=told.only)
     finally:
         stage.local("down", folder)
     report.show(console, result)

@@ -73,7 +73,7 @@ MESSAGES: dict[str, tuple[str, Message]] = {
     "time parted by a kanji": (ABSENT, altered(time="2026-11-24時00:00:00Z")),
     "no detail": ("event_invalid", altered(detail=None)),
     "detail a list": ("event_invalid", altered(detail=[])),
-    "empty": ("event_invalid", _of(" ")),
+    "an empty text": ("event_invalid", _of('""')),
     "no JSON": ("event_invalid", _of("<xml/>")),
     "null": ("event_invalid", _of("null")),
     "a list": ("event_invalid", _of("[]")),

@@ -8,7 +8,7 @@ from typing import Any
 
 from fakes.senders import ACME, make_key, metadata, public, signature, stated
 from hostile.case import LOADED, Case
-from unit.test_decryptor_hostile import WEAK, WRONG, forged, text
+from unit.test_decryptor_hostile import WEAK, WRONG
 
 OTHER = "other@example.com"
 LONG_AGO = 'valid-before="20200101"'
@@ -65,7 +65,6 @@ class Desk:
             "manifest altered": ("signature_invalid", lambda key, data: self._swapped(key, data, seq=8)),
             **{f"manifest: {name}": ("manifest_invalid", self._wrong(changes)) for name, changes in WRONG.items()},
             **{f"signature: {name}": ("signature_invalid", self._weak(forge)) for name, forge in WEAK.items()},
-            "key of RSA that nobody has": ("signer_unknown", self._weak(self._rsa)),
             **{
                 f"not signed: {name}": ("signature_missing", lambda _k, _d, raw=raw: {"hikyaku-manifest": raw}) for name, raw in RAW.items()
             },
@@ -109,10 +108,6 @@ class Desk:
 
     def _as_text(self, raw: str) -> Callable[[str, bytes], dict[str, str]]:
         return lambda key, data: {**self.signed(key, data), "hikyaku-manifest": raw}
-
-    @staticmethod
-    def _rsa(blob: bytes) -> bytes:
-        return forged(blob, 0, text(b"ssh-rsa") + text(b"\1\0\1") + text(b"\0" + b"\xff" * 256))
 
 
 def _bytes(raw: str) -> bytes | None:

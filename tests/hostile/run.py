@@ -61,7 +61,7 @@ def run(line: Line, random: Random, console: Console, *, short: bool, only: str 
     result, good = Result(), Good(line)
     good.warm_up(desk)
     result.before, started = memory.resident(line), memory.processes(line)
-    for name, cases in _batches(line, desk, random, good):
+    for name, cases in _batches(line, desk, random, good, short=short):
         if only not in name:
             continue
         chosen = random.sample(cases, min(SHORT, len(cases))) if short else cases
@@ -73,7 +73,7 @@ def run(line: Line, random: Random, console: Console, *, short: bool, only: str 
     return result
 
 
-def _batches(line: Line, desk: Desk, random: Random, good: "Good") -> Iterator[Batch]:
+def _batches(line: Line, desk: Desk, random: Random, good: "Good", *, short: bool) -> Iterator[Batch]:
     recipient, sealed, dataset = line.world.recipient, good.sealed, stage.DATASET
     yield "age vectors", ciphertexts.vectors(dataset)
     yield "damaged ciphertext", ciphertexts.damaged(dataset, recipient, random)
@@ -84,6 +84,7 @@ def _batches(line: Line, desk: Desk, random: Random, good: "Good") -> Iterator[B
     yield "folders", names.datasets(dataset, sealed)
     yield "look-alikes", names.look_alike()
     absent = names.absent(dataset)
+    absent = random.sample(absent, SHORT) if short else absent
     yield from ((f"absent objects {n + 1}", absent[n * AT_ONCE : (n + 1) * AT_ONCE]) for n in range(-(-len(absent) // AT_ONCE)))
     yield "forged events", events.forged(dataset)
     yield "lies", events.lies(dataset, sealed)
@@ -193,6 +194,8 @@ def _message(line: Line, body: str) -> str:
 
 # What must hold in the end
 
+FLOWERS_GREETING = "pidbox command error: KeyError('heartbeat')"
+"""Flower asks all for a sign of life when it starts, which is not among the commands that the services take: nobody's harm."""
 UNFORESEEN = frozenset({"chain_failed", "thread_died", "dead_letter_refused", "datasets_kept", "signers_kept"})
 
 
@@ -220,5 +223,5 @@ def _logs(line: Line) -> Iterator[str]:
                 if printable(text) != text:
                     yield f"{path.name}, line {number}: could steer a terminal"
         for told in seen.log_lines(line, service):
-            if "exception" in told or told.get("event") in UNFORESEEN:
+            if ("exception" in told and told["event"] != FLOWERS_GREETING) or told["event"] in UNFORESEEN:
                 yield f"{service}: {told['event']}: {str(told.get('exception', '')).strip()[-300:]}"

@@ -185,6 +185,12 @@ def test_a_manifest_is_read_or_invalid(said: Any) -> None:
 
 
 @FUZZ
+@given(TIMES | NUMBERS)
+def test_a_manifests_time_is_one_that_postgresql_reads_or_invalid(time: Any) -> None:
+    read_manifest(json.dumps({**GENUINE, "created_at": time}).encode())
+
+
+@FUZZ
 @given(damages(json.dumps(GENUINE).encode()) | st.binary(max_size=60))
 @example(b"[" * 3000)
 @example(b"\xff\xfe")
@@ -238,8 +244,12 @@ def pieces(data: bytes, cuts: list[int]) -> Iterator[bytes]:
     yield from (data[a:b] for a, b in pairwise(edges))
 
 
+PLAIN_UTF16 = {"encoding": "utf-16", "delimiter": ",", "quote": '"', "escape": "", "null": [""]}
+
+
 @FUZZ
 @given(CSV, st.lists(st.integers(0, 200), max_size=8), OPTIONS, st.booleans())
+@example(data=b"\x00aa\xdc", cuts=[1], options=PLAIN_UTF16, end_marker=False)
 def test_a_csv_passes_or_is_rejected(data: bytes, cuts: list[int], options: dict[str, Any], end_marker: bool) -> None:
     dialect = Dialect.of(Dataset.model_validate({"name": "x", **options}))
     found, error = outcome(lambda: read_csv(pieces(data, cuts), dialect, end_marker=end_marker), Rejected)
@@ -300,6 +310,26 @@ def test_a_damaged_ssh_key_is_read_or_refused_and_never_quoted(ssh_key: bytes, t
     inside = data.draw(damages(base64.b64decode(b"".join(body))))
     packed = b"\n".join([begin, base64.b64encode(inside), end, b""])
     read_keys(tmp_path / "key", data.draw(st.just(packed) | damages(ssh_key)))
+
+
+@FUZZ
+@given(kind=st.binary(max_size=60) | st.text(max_size=60).map(str.encode), rest=st.binary(max_size=60))
+@example(kind=b"what is the key itself", rest=b"")
+def test_an_ssh_key_of_any_kind_too(tmp_path: Path, kind: bytes, rest: bytes) -> None:
+    """A damaged length makes any piece of the file its kind."""
+
+    def text(data: bytes) -> bytes:
+        return len(data).to_bytes(4, "big") + data
+
+    inside = b"openssh-key-v1\0" + text(b"none") * 2 + text(b"") + (1).to_bytes(4, "big") + text(text(kind) + rest)
+    packed = base64.b64encode(inside).decode()
+    path = tmp_path / "key"
+    path.write_text(f"-----BEGIN OPENSSH PRIVATE KEY-----\n{packed}\n-----END OPENSSH PRIVATE KEY-----\n")
+    _, error = outcome(lambda: key_file.read(path), IdentityFileError)
+    assert error is None or kind in KINDS or len(kind) < 4 or kind.decode("ascii", "replace") not in str(error)
+
+
+KINDS = {key_file.ED25519, b"ssh-rsa", b"ssh-dss"}
 
 
 @FUZZ

@@ -4,7 +4,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from hostile.run import ROOM_MIB, Result
+from hostile.findings import ROOM_MIB
+from hostile.result import Result
 from shared.printable import printable
 
 

@@ -2,16 +2,16 @@
 
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
 from random import Random
 
 from botocore.exceptions import ClientError
 from line import Line, Put
 from rich.console import Console
 
-from hostile import ciphertexts, events, memory, names, seen, stage, tables
+from hostile import ciphertexts, events, findings, memory, names, seen, stage, tables
 from hostile.case import WITHOUT_ROW, Batch, Case, Subject
 from hostile.manifests import Desk
+from hostile.result import Result, Verdict
 from hostile.seen import Sent
 from shared.printable import printable
 
@@ -22,37 +22,9 @@ BOUND_S = 40.0
 whose object is not there takes a decryptor 1.5 s, for it looks three times."""
 AT_ONCE = 20
 """Of those, so many are sent at once."""
-ROOM_MIB = 20.0
 POLL_S = 0.1
 WARM_UP = 60
 """Good files at once before the memory is looked at, so that every child of a worker has done each thing once."""
-
-
-@dataclass(frozen=True, slots=True)
-class Verdict:
-    """A case, what was seen of it, and how long its batch took."""
-
-    batch: str
-    case: Case
-    seen: str
-    error: str = ""
-
-    @property
-    def is_right(self) -> bool:
-        """Whether it is what was expected."""
-        return self.seen == self.case.expected
-
-
-@dataclass(slots=True)
-class Result:
-    """What a run has found."""
-
-    verdicts: list[Verdict] = field(default_factory=list)
-    batches: list[tuple[str, int, float, float]] = field(default_factory=list)
-    """Name, cases, seconds until the main queue was empty, seconds of the good file behind."""
-    before: dict[str, float] = field(default_factory=dict)
-    after: dict[str, float] = field(default_factory=dict)
-    findings: list[str] = field(default_factory=list)
 
 
 def run(line: Line, random: Random, console: Console, *, short: bool, only: str = "") -> Result:
@@ -69,7 +41,12 @@ def run(line: Line, random: Random, console: Console, *, short: bool, only: str 
         result.batches.append((name, len(chosen), took, good.arrives(result.findings)))
         console.print(f"{name}: {len(chosen)} in {took:.1f} s", soft_wrap=True)
     result.after = memory.resident(line)
-    result.findings += [*_wrong(result), *_died(started, memory.processes(line)), *_grown(result), *_logs(line)]
+    result.findings += [
+        *findings.wrong(result),
+        *findings.died(started, memory.processes(line)),
+        *findings.grown(result),
+        *findings.logs(line),
+    ]
     return result
 
 
@@ -115,7 +92,7 @@ class Good:
         for put in puts:
             assert self._line.fate(put)["status"] == "loaded", "a good file"
 
-    def arrives(self, findings: list[str]) -> float:
+    def arrives(self, found: list[str]) -> float:
         """Send one, and look for its row; seconds that it took."""
         began, line = time.monotonic(), self._line
         put = line.put(f"incoming/{stage.DATASET}/good-{self._made}.csv.gz.age", self.sealed())
@@ -123,7 +100,7 @@ class Good:
         _within(BOUND_S, lambda: put.version_id in seen.rows(line, [put.version_id]))
         status = (line.ledger(put) or {"status": "not seen"})["status"]
         if (status, line.sql(f"SELECT v FROM {stage.DATASET} WHERE id = %s", number)) != ("loaded", [{"v": "good"}]):
-            findings.append(f"good file {put.key}: {status} after {BOUND_S:.0f} s at the most")
+            found.append(f"good file {put.key}: {status} after {BOUND_S:.0f} s at the most")
         return time.monotonic() - began
 
 
@@ -190,38 +167,3 @@ def _message(line: Line, body: str) -> str:
         if error.response["Error"]["Code"] not in {"InvalidParameterValue", "InvalidMessageContents"}:
             raise
         return ""
-
-
-# What must hold in the end
-
-FLOWERS_GREETING = "pidbox command error: KeyError('heartbeat')"
-"""Flower asks all for a sign of life when it starts, which is not among the commands that the services take: nobody's harm."""
-UNFORESEEN = frozenset({"chain_failed", "thread_died", "dead_letter_refused", "datasets_kept", "signers_kept"})
-
-
-def _wrong(result: Result) -> Iterator[str]:
-    for verdict in result.verdicts:
-        if not verdict.is_right:
-            yield f"{verdict.batch}, {verdict.case.name}: {verdict.case.expected} expected, {verdict.seen} seen {verdict.error}"
-
-
-def _died(before: dict[str, int], after: dict[str, int]) -> Iterator[str]:
-    yield from (f"{name}: died and was started again" for name in before if before[name] != after[name])
-
-
-def _grown(result: Result) -> Iterator[str]:
-    for name, before in result.before.items():
-        if abs(result.after[name] - before) > ROOM_MIB:
-            yield f"{name}: {before:.1f} MiB before, {result.after[name]:.1f} MiB after: more than {ROOM_MIB:.0f} apart"
-
-
-def _logs(line: Line) -> Iterator[str]:
-    """No line could steer a terminal, and nobody met what he had not foreseen."""
-    for service in memory.SERVICES:
-        for path in sorted((line.folder / "logs").glob(f"{service}.log*")):
-            for number, text in enumerate(path.read_text(encoding="utf-8").split("\n"), 1):
-                if printable(text) != text:
-                    yield f"{path.name}, line {number}: could steer a terminal"
-        for told in seen.log_lines(line, service):
-            if ("exception" in told and told["event"] != FLOWERS_GREETING) or told["event"] in UNFORESEEN:
-                yield f"{service}: {told['event']}: {str(told.get('exception', '')).strip()[-300:]}"

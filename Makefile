@@ -5,7 +5,7 @@ RUN := $(UV) run --frozen
 export UV_PROJECT_ENVIRONMENT := .venv
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check format bench chaos chaos-proves privileges images sbom audit compose-test clean
+.PHONY: help setup demo test check format bench chaos chaos-proves hostile privileges images sbom audit compose-test clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -61,6 +61,9 @@ chaos: setup ## Kill, cut and repeat everything on a real stack (ARGS="--short -
 
 chaos-proves: setup ## Break the product on purpose in three ways: chaos must catch each
 	PYTHONPATH=tests $(RUN) python -m chaos.proves
+
+hostile: setup ## Send bad input of every kind through a real line (ARGS="--short --seed 1"; without ARGS four minutes)
+	PYTHONPATH=tests:tests/integration $(RUN) python -m hostile $(ARGS)
 
 privileges: setup ## Print who may do what in AWS, PostgreSQL and Redis, tried on moto and on real servers, beside the design
 	PYTHONPATH=tests:tests/integration $(RUN) python -m privileges

@@ -1,14 +1,19 @@
 import hashlib
 import io
 from pathlib import Path
+from typing import Any
 
 import pytest
+from botocore.exceptions import ClientError
 from hypothesis import given
 from hypothesis import strategies as st
 
 from decryptor import download
 from decryptor.download import CHUNK, Source
 from decryptor.settings import DecryptorSettings
+from fakes.s3 import FakeS3
+from shared.contract import FileRef
+from shared.errors import ErrorCode, Rejected, Retryable
 
 
 class Noting(io.BytesIO):
@@ -62,3 +67,50 @@ def test_waiting_for_s3_is_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     config = client.meta.config  # type: ignore[attr-defined]
     assert (config.connect_timeout, config.read_timeout) == (5, 30)
     assert config.retries == {"mode": "standard", "total_max_attempts": 4}
+
+
+class TestAnAbsentObject:
+    """Whatever its key is, its file alone is rejected: one that passed for an outage of S3 would stop the whole line."""
+
+    @pytest.mark.parametrize("status", [400, 404, 405])
+    @pytest.mark.parametrize(("name", "version"), [("\x01", "v"), ("\x1b[31m", "v"), ("\ufffe", "v"), ("a", "v\x01")])
+    def test_an_answer_that_repeats_what_xml_lacks_is_understood(self, name: str, version: str, status: int) -> None:
+        """botocore then gives the status for the code, as after a HEAD."""
+        assert code_of(Answering(str(status), status), file_ref(name, version)) == ErrorCode.OBJECT_MISSING
+
+    @pytest.mark.parametrize("code", ["KeyTooLongError", "InvalidURI", "InvalidArgument"])
+    def test_a_key_that_s3_does_not_take_is_no_objects(self, code: str) -> None:
+        assert code_of(Answering(code, 400), file_ref("a", "v")) == ErrorCode.OBJECT_MISSING
+
+    @pytest.mark.parametrize(("code", "status"), [("404", 404), ("400", 400), ("NoSuchBucket", 404)])
+    def test_an_answer_that_is_not_s3s_is_an_outage_still(self, code: str, status: int) -> None:
+        """Of a proxy, say: a plain key gives S3's own answer no reason to be unreadable."""
+        with pytest.raises(Retryable):
+            download.fetch(Answering(code, status), file_ref("a", "v"), lambda _: None)
+
+    def test_one_that_is_not_s3s_is_an_outage_whatever_the_key_is(self) -> None:
+        with pytest.raises(Retryable):
+            download.fetch(Answering("503", 503), file_ref("\x01", "v"), lambda _: None)
+
+
+class Answering(FakeS3):
+    """Refuses every GET in one way."""
+
+    def __init__(self, code: str, status: int) -> None:
+        super().__init__()
+        self.code, self.status = code, status
+
+    def get_object(self, **_: Any) -> dict[str, Any]:
+        response: Any = {"Error": {"Code": self.code}, "ResponseMetadata": {"HTTPStatusCode": self.status}}
+        raise ClientError(response, "GetObject")
+
+
+def file_ref(name: str, version: str) -> FileRef:
+    key, time = f"incoming/orders/{name}.csv.gz.age", "2026-11-12T00:00:00Z"
+    return FileRef(bucket="b", key=key, version_id=version, size=1, event_time=time, received_at=time, message_id="m")
+
+
+def code_of(s3: FakeS3, file: FileRef) -> str:
+    with pytest.raises(Rejected) as caught:
+        download.fetch(s3, file, lambda _: None)
+    return caught.value.error_code

@@ -117,6 +117,8 @@ WRONG: dict[str, dict[str, Any]] = {
     "negative number": {"seq": -1},
     "too large a number": {"seq": 2**63},
     "time without an offset": {"created_at": "2026-11-12T00:00:00"},
+    "offset that PostgreSQL does not read": {"created_at": "2026-11-12T00:00:00+16:00"},
+    "offset of nearly a day, to the west": {"created_at": "2026-11-12T00:00:00-23:59"},
     "no hash": {"sha256": "AB" * 32},
     "newer version": {"v": 2},
     "half a group": {"group": "g"},

@@ -161,6 +161,34 @@ def test_an_ssh_key_that_is_cut_is_damaged(tmp_path: Path) -> None:
         assert read(tmp_path).problems == (f"{path}: is a damaged OpenSSH private key",), length
 
 
+def test_a_damaged_ssh_key_is_never_quoted(tmp_path: Path) -> None:
+    """Where a length is damaged, what passes for the kind of the key may be the key."""
+
+    def text(data: bytes) -> bytes:
+        return len(data).to_bytes(4, "big") + data
+
+    head = b"openssh-key-v1\0" + text(b"none") + text(b"none") + text(b"") + (1).to_bytes(4, "big")
+    key = base64.b64encode(head + text(text(b"the secret itself") + text(bytes(32)))).decode()
+    path = write(tmp_path, "id", f"-----BEGIN OPENSSH PRIVATE KEY-----\n{key}\n-----END OPENSSH PRIVATE KEY-----\n")
+    assert read(tmp_path).problems == (f"{path}: is a damaged OpenSSH private key",)
+
+
+def test_every_damaged_byte_of_an_ssh_key_is_survived_and_nothing_of_the_file_told(tmp_path: Path) -> None:
+    path = ssh_key(tmp_path, "id")
+    begin, *body, end = path.read_text().splitlines()
+    key = bytearray(base64.b64decode("".join(body)))
+    told = set()
+    for offset in range(len(key)):
+        key[offset] ^= 0x41
+        path.write_text("\n".join([begin, base64.b64encode(key).decode(), end, ""]))
+        told.update(read(tmp_path).problems)
+        key[offset] ^= 0x41
+    assert {problem.removeprefix(f"{path}: is ").split(":")[0] for problem in told} <= {
+        "a damaged OpenSSH private key",
+        "protected by a passphrase, and nobody is there to type it",
+    }
+
+
 def test_two_files_of_one_name_are_refused(tmp_path: Path) -> None:
     write(tmp_path, "courier.txt")
     write(tmp_path, "courier.old")

@@ -73,6 +73,19 @@ class TestHeader:
         assert read <= 1 + header.MAX_HEADER // CHUNK
 
 
+MARKS = {codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE}
+NO_MARK = "encoding_invalid: line 1 has no byte order mark: set encoding in datasets.toml to utf-16-le or utf-16-be"
+
+
+def expected_of(data: bytes, encoding: str) -> str:
+    """The text of all of it, or where it ends to be text."""
+    try:
+        return data.decode(encoding).removeprefix("\ufeff")
+    except UnicodeDecodeError as error:
+        good = data[: error.start].decode(encoding) if data[:2] in MARKS or encoding != "utf-16" else ""
+        return f"encoding_invalid: line {1 + front.lines_in(good.encode())} is not {encoding}"
+
+
 class TestRecoding:
     @given(CUTS)
     def test_a_byte_order_mark_goes_only_from_utf8(self, cuts: list[int]) -> None:
@@ -93,6 +106,25 @@ class TestRecoding:
         data = "a\nb\n".encode("utf-16-le") + b"\x00\xd8\n\x00"
         with pytest.raises(Rejected, match="line 3 is not utf-16-le"):
             list(front.recoded(iter([data]), dialect(encoding="utf-16-le")))
+
+    @given(
+        st.lists(
+            st.sampled_from(["a", "\n", "\r", "\r\n", "座", b"\x00\xd8", b"\x00\xdc", b"\xd8\x00", b"a", b"\x00", b"\xff\xfe"]), max_size=9
+        ),
+        CUTS,
+        st.sampled_from(["utf-16", "utf-16-le", "utf-16-be"]),
+    )
+    @example(parts=[b"\x00", b"a", b"\xd8\x00"], cuts=[1], encoding="utf-16")
+    @example(parts=["\r\n", b"\x00\xdc"], cuts=[2], encoding="utf-16-le")
+    def test_whatever_is_said_to_be_utf16_is_text_or_told_by_its_line(
+        self, parts: list[str | bytes], cuts: list[int], encoding: str
+    ) -> None:
+        data = b"".join(part if isinstance(part, bytes) else part.encode("utf-16-le") for part in parts)
+        try:
+            found = b"".join(front.recoded(pieces(data, cuts), dialect(encoding=encoding))).decode()
+        except Rejected as rejection:
+            found = str(rejection).partition(": correct")[0]
+        assert found in {expected_of(data, encoding), NO_MARK if encoding == "utf-16" and data[:2] not in MARKS else ""}
 
     def test_a_delimiter_that_may_be_half_a_character_is_told_apart(self) -> None:
         how = dialect(encoding="cp932", delimiter="|")
@@ -160,6 +192,33 @@ class TestFront:
     @given(cuts=CUTS)
     def test_what_is_out_of_place_is_told_by_its_line(self, data: str, said: str, cuts: list[int]) -> None:
         assert said in str(passed(data.encode(), cuts))
+
+    @given(
+        st.lists(
+            st.tuples(st.sampled_from(["a", 'a,"b"', '"\n"', '"\r"', '"\r\n",c', '"""\n"']), st.sampled_from(["\n", "\r", "\r\n"])),
+            max_size=8,
+        ),
+        CUTS,
+        st.booleans(),
+    )
+    @example(records=[("a", "\r"), ("b", "\n"), ("c", "\r"), ("d", "\n")], cuts=[], ended=True)
+    @example(records=[("a", "\r\n"), ("b", "\r"), ("c", "\n"), ("d", "\r\n")], cuts=[3], ended=True)
+    @example(records=[("a", "\r"), ("b", "\n"), ("c", "\r")], cuts=[], ended=True)
+    def test_records_that_end_by_turns_are_told_by_the_first_odd_line(
+        self, records: list[tuple[str, str]], cuts: list[int], ended: bool
+    ) -> None:
+        """The CR of one record and the LF of the next are no CRLF."""
+        if records and not ended:
+            records[-1] = (records[-1][0], "")
+        line, expected = 1, len(records)
+        for body, end in records:
+            line += front.lines_in(body.encode())
+            if end not in {"", records[0][1]}:
+                expected = f"csv_malformed: line {line} ends otherwise than those before it"
+                break
+            line += 1
+        found = passed("".join(body + end for body, end in records).encode(), cuts)
+        assert (found if isinstance(found, int) else found.partition(": correct")[0]) == expected
 
     def test_a_quote_that_is_not_closed_is_given_up_within_a_bound(self) -> None:
         taken = 0

@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import yaml
 
 from hikyaku.local import aws, program, programs
 from hikyaku.local.layout import Layout
@@ -110,3 +111,12 @@ def test_a_program_starts_with_exactly_its_own_environment(layout: Layout) -> No
     environment.pop("LC_CTYPE", None)  # Python's own, PEP 538
     assert environment == awkward
     assert pid == process.pid
+
+
+def test_every_service_gives_memory_back_as_in_a_container(layout: Layout) -> None:
+    """glibc keeps what a large file took, in as many arenas as there are threads, unless told otherwise (mallopt(3))."""
+    compose = yaml.safe_load((Path(__file__).parents[2] / "docker-compose.yml").read_text(encoding="utf-8"))["services"]
+    for name, told in _line(layout).items():
+        asked = {key: value for key, value in told.env.items() if key.startswith("MALLOC_")}
+        assert asked == programs.MEMORY
+        assert compose[name]["environment"].items() >= asked.items()

@@ -1,5 +1,6 @@
 import json
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 from hypothesis import example, given
@@ -51,7 +52,7 @@ def test_a_percent_encoded_key_of_eventbridge_is_passed_on_as_given() -> None:
 @pytest.mark.parametrize("key", KEYS)
 def test_native_notifications_encode_the_key(key: str) -> None:
     created = only(parse(body(native(native_record(key, version="abc"))), BUCKET))
-    assert (created.key, created.version_id, created.event_time) == (key, "abc", "2026-11-12T00:00:00.000Z")
+    assert (created.key, created.version_id, created.event_time) == (key, "abc", "2026-11-12T00:00:00Z")
     assert (created.etag, created.sequencer, created.size) == ("d41d8cd98f00b204e9800998ecf8427e", "0A1B2C", 10)
 
 
@@ -190,6 +191,47 @@ def test_a_native_key_that_decodes_to_a_nul_is_invalid() -> None:
 def test_a_time_without_its_zone_or_before_s3_is_invalid(time: str) -> None:
     with pytest.raises(InvalidEventError):
         parse(json.dumps(_with(time, "time")), BUCKET)
+
+
+@pytest.mark.parametrize(
+    ("given", "passed_on"),
+    {
+        "2026-11-24T10:00:00.123Z": "2026-11-24T10:00:00.123000Z",
+        "2026-11-24T10:00:00+09:00": "2026-11-24T01:00:00Z",
+        "2026-11-24T10:00:00+23:59": "2026-11-23T10:01:00Z",
+        "2026-11-24T10:00:00-18:00:00.5": "2026-11-25T04:00:00.500000Z",
+        "2026-W48-2T10:00:00Z": "2026-11-24T10:00:00Z",
+        "20261124T100000,5Z": "2026-11-24T10:00:00.500000Z",
+        "2026-11-24\n10:00:00Z": "2026-11-24T10:00:00Z",
+        "2026-11-24座10:00:00Z": "2026-11-24T10:00:00Z",
+    }.items(),
+)
+def test_a_time_is_passed_on_as_postgresql_reads_it(given: str, passed_on: str) -> None:
+    """Its input routines (PostgreSQL, appendix B) know no week dates, and no offset beyond 15:59:59."""
+    assert only(parse(body(_with(given, "time")), BUCKET)).event_time == passed_on
+
+
+def test_a_key_is_as_long_as_s3_allows_and_no_longer() -> None:
+    """Three bytes a character: 1,024 bytes of them are 3,072 as LocalStack encodes them, and too many for an index of PostgreSQL's."""
+    longest = "incoming/orders/" + "座" * 332 + ".csv.gz.age"
+    assert len(longest.encode()) == 1023
+    assert only(parse(body(eventbridge(quote(longest))), BUCKET)).key == longest
+    longer = longest.replace(".csv", "座.csv")
+    for event in (eventbridge(longer), eventbridge(quote(longer)), native(native_record(longer))):
+        with pytest.raises(InvalidEventError, match="key"):
+            parse(body(event), BUCKET)
+
+
+def test_a_long_key_that_decodes_to_a_nul_is_invalid() -> None:
+    with pytest.raises(InvalidEventError):
+        parse(body(eventbridge("incoming/orders/" + "%00" * 400 + ".csv.gz.age")), BUCKET)
+
+
+@pytest.mark.parametrize("field", ["version-id", "etag"])
+def test_no_version_has_a_longer_name_than_s3_gives(field: str) -> None:
+    assert only(parse(body(_with("v" * 1024, "detail", "object", field)), BUCKET))
+    with pytest.raises(InvalidEventError):
+        parse(body(_with("座" * 342, "detail", "object", field)), BUCKET)
 
 
 def test_a_time_that_is_no_time_is_invalid() -> None:

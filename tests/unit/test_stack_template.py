@@ -10,6 +10,7 @@ import pytest
 import yaml
 
 from decryptor import tidy
+from poller.sqs import LONGEST_ATTRIBUTE
 
 TEMPLATE = Path(__file__).resolve().parents[2] / "aws" / "stack.yaml"
 ROLES = ("sender", "poller", "decryptor", "operator")
@@ -246,6 +247,14 @@ def test_the_ingest_queue_polls_long_hides_briefly_and_redrives(resources: dict[
 def test_dead_letters_are_kept_for_14_days(resources: dict[str, Any]) -> None:
     for name in ("IngestDlq", "EventsDlq"):
         assert resources[name]["Properties"]["MessageRetentionPeriod"] == 14 * 86400
+
+
+def test_no_message_is_larger_than_an_event_and_each_fits_the_dead_letter_queue_with_its_attributes(resources: dict[str, Any]) -> None:
+    """A letter that SQS refuses goes back into the main queue, until its last receive."""
+    ingest, letters = (resources[name]["Properties"]["MaximumMessageSize"] for name in ("IngestQueue", "IngestDlq"))
+    assert ingest == 256 * 1024
+    # Up to four bytes a character, and the names of both.
+    assert letters >= ingest + 4 * LONGEST_ATTRIBUTE + 1024
 
 
 def test_every_queue_is_encrypted_and_the_last_resort_does_not_need_our_key(resources: dict[str, Any]) -> None:

@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+from hikyaku.printable import printable
+
 
 class UserError(Exception):
     """Ends a command without a traceback.
@@ -21,9 +23,6 @@ class UserError(Exception):
         self.exit_code = exit_code
 
     def lines(self) -> list[str]:
-        """What to print, one line each."""
-        return [
-            f"hikyaku: {self.message}",
-            *([f"  {self.hint}"] if self.hint else []),
-            *([f"  log: {self.log}"] if self.log else []),
-        ]
+        """What to print, one line each, whatever the names hold that are in them."""
+        said = [f"hikyaku: {self.message}", *([f"  {self.hint}"] if self.hint else []), *([f"  log: {self.log}"] if self.log else [])]
+        return [printable(line) for line in said]

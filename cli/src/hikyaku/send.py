@@ -21,6 +21,7 @@ from hikyaku import split
 from hikyaku.errors import UserError
 from hikyaku.manifest import Part, Voucher
 from hikyaku.parcel import Recipient, Sealed, read_recipients, seal
+from hikyaku.printable import printable
 from hikyaku.sequence import LARGEST, Sequence
 from hikyaku.sign import default_sender
 from hikyaku.split import Splitting, parse_size
@@ -100,7 +101,7 @@ def send_file(
         OSError: the file can't be read.
         UserError: S3 said no, or it can't be signed.
     """
-    reading = progress.add_task(f"read  {file.name}", total=file.stat().st_size)
+    reading = progress.add_task(printable(f"read  {file.name}"), total=file.stat().st_size)
     with tempfile.SpooledTemporaryFile(MEMORY_FOR_CIPHERTEXT) as ciphertext, file.open("rb") as source:
         sealed = seal(source, ciphertext, recipients, compress=file.suffix != ".gz", progress=lambda n: progress.advance(reading, n))
         sent = Sent(to.key(file), sealed)
@@ -135,7 +136,7 @@ def send_parts(
     if count == 1:
         yield send_file(s3, file, to, recipients, progress, voucher=voucher)
         return
-    reading = progress.add_task(f"read  {file.name}", total=cut.ends[-1])
+    reading = progress.add_task(printable(f"read  {file.name}"), total=cut.ends[-1])
     with split.opened(file) as source:
         parts = split.Parts(source, cut)
         for number, part in enumerate(parts, 1):
@@ -152,7 +153,7 @@ def send_parts(
 
 def _upload(s3: "S3Client", ciphertext: IO[bytes], sent: Sent, bucket: str, *, progress: Progress, metadata: dict[str, str]) -> None:
     ciphertext.seek(0)
-    sending = progress.add_task(f"sent  {PurePosixPath(sent.key).name}", total=sent.sealed.size)
+    sending = progress.add_task(printable(f"sent  {PurePosixPath(sent.key).name}"), total=sent.sealed.size)
     try:
         # In parts above the threshold; the transfer manager retries parts and aborts an upload that fails.
         s3.upload_fileobj(
@@ -179,7 +180,7 @@ def _stated(voucher: Voucher, bucket: str, sent: Sent, progress: Progress, part:
 
 def progress_bars(console: Console) -> Progress:
     """Two honest bars a file; plain nothing when the output is no terminal."""
-    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn(), TimeRemainingColumn())
+    columns = (TextColumn("{task.description}", markup=False), BarColumn(), DownloadColumn(), TransferSpeedColumn(), TimeRemainingColumn())
     return Progress(*columns, console=console, disable=not console.is_terminal)
 
 
@@ -234,7 +235,7 @@ def send(
                 every = send_parts(s3, file, how, destination, keys, progress=progress, voucher=voucher)
             for sent in every:
                 console.print(
-                    f"sent {file.name} to s3://{destination.bucket}/{sent.key} ({sent.sealed.size:,} bytes)",
+                    printable(f"sent {file.name} to s3://{destination.bucket}/{sent.key} ({sent.sealed.size:,} bytes)"),
                     markup=False,
                     highlight=False,
                     soft_wrap=True,

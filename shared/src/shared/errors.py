@@ -6,6 +6,8 @@ Anything else is a bug: it surfaces with its traceback, SQS redelivers the messa
 
 from enum import StrEnum
 
+from shared.printable import printable
+
 
 class ErrorCode(StrEnum):
     """Stable names of what can go wrong. The vocabulary grows; a name is never changed, operators' tools match on it."""
@@ -60,13 +62,14 @@ class CourierError(Exception):
 
     Args:
         error_code: the stable name of what happened, an `ErrorCode` or one that a newer service added.
-        message: one sentence for the operator: what happened and what to do next. Never row data, keys or receipt handles.
+        message: one sentence for the operator: what happened and what to do next. Never row data, keys or receipt handles. It may name what
+            others chose, as a column or a sender: it is kept in a form that can't forge a line, nor steer a terminal.
     """
 
     def __init__(self, error_code: str, message: str) -> None:
-        super().__init__(message)
         self.error_code = error_code
-        self.message = message
+        self.message = printable(message)
+        super().__init__(self.message)
 
     def __str__(self) -> str:
         return f"{self.error_code}: {self.message}"

@@ -1,16 +1,19 @@
 """One log line per step, with the same keys everywhere: JSON in containers, readable on a terminal.
 
 Every unit of work logs `action`, `file` (its id), `dataset`, `message_id`, `duration_s`. Row data, secrets and receipt
-handles are never logged.
+handles are never logged. What others chose, as a key, can't forge a line or steer a terminal: see `shared.printable`.
 """
 
+import io
 import logging
 import sys
-from typing import Any, Literal
+from typing import Any, Literal, TextIO
 
 import structlog
 from celery.signals import setup_logging
-from structlog.typing import EventDict, Processor
+from structlog.typing import EventDict, ExcInfo, Processor
+
+from shared.printable import printable
 
 QUIET = (
     "celery.app.trace",
@@ -64,13 +67,40 @@ def _formatter(log_format: str, shared: list[Processor]) -> logging.Formatter:
     pretty = log_format == "console" or (log_format == "auto" and sys.stderr.isatty())
     renderer: list[Processor] = (
         # Plain tracebacks: the pretty ones print local variables, and with them secrets and row data.
-        [structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)]
+        [_fit_to_print, structlog.dev.ConsoleRenderer(exception_formatter=_traceback)]
         if pretty
-        else [structlog.processors.format_exc_info, structlog.processors.JSONRenderer(ensure_ascii=False)]
+        else [structlog.processors.format_exc_info, _fit_to_print, structlog.processors.JSONRenderer(ensure_ascii=False)]
     )
     return structlog.stdlib.ProcessorFormatter(
         foreign_pre_chain=shared, processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *renderer]
     )
+
+
+def _fit_to_print(_logger: Any, _method: str, event: EventDict) -> EventDict:
+    for name, value in event.items():
+        event[name] = _lines(value) if name in {"exception", "stack"} else _printable(value)
+    return event
+
+
+def _printable(value: Any) -> Any:
+    if isinstance(value, str):
+        return printable(value)
+    if isinstance(value, list | tuple | set | frozenset):
+        return [_printable(each) for each in value]
+    if isinstance(value, dict):
+        return {_printable(name): _printable(each) for name, each in value.items()}
+    return value
+
+
+def _lines(value: Any) -> Any:
+    """Of a traceback, whose line ends are our own."""
+    return "\n".join(map(printable, value.split("\n"))) if isinstance(value, str) else value
+
+
+def _traceback(out: TextIO, error: ExcInfo) -> None:
+    written = io.StringIO()
+    structlog.dev.plain_traceback(written, error)
+    out.write(_lines(written.getvalue()))
 
 
 def get_logger() -> structlog.stdlib.BoundLogger:

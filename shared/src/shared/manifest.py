@@ -6,9 +6,10 @@ bytes of JSON (PROTOCOL.sshsig of OpenSSH), less its armor. Amazon S3 keeps up t
 
 import base64
 from contextlib import suppress
+from datetime import datetime, timedelta
 from typing import Annotated, Literal, Self
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from shared.errors import ErrorCode, Rejected
 
@@ -20,9 +21,17 @@ NAMESPACE = "hikyaku"
 LONGEST = 4096
 """Characters of base64 that are looked at; S3 allows 2 KB."""
 MOST_PARTS = 10_000
+WIDEST_OFFSET = timedelta(hours=16)
 
 Name = Annotated[str, Field(min_length=1, max_length=256, pattern=r"^[^\x00-\x1f\x7f]*$")]
 """On one line, and without a NUL, which PostgreSQL can't store."""
+
+
+def _zoned(moment: datetime) -> datetime:
+    """Python takes offsets of up to a day; PostgreSQL, and this planet, do not (src/include/datatype/timestamp.h)."""
+    if abs(moment.utcoffset() or timedelta()) >= WIDEST_OFFSET:
+        raise ValueError("no time zone is so far from UTC")
+    return moment
 
 
 class Manifest(BaseModel):
@@ -40,7 +49,7 @@ class Manifest(BaseModel):
     """Of the ciphertext, in hex."""
     seq: Annotated[int, Field(ge=0, lt=2**63)]
     """Counts the sender's files of a dataset: a gap tells of one that never came."""
-    created_at: Annotated[AwareDatetime, Field(strict=False)]
+    created_at: Annotated[AwareDatetime, Field(strict=False), AfterValidator(_zoned)]
     """ISO 8601 with its offset."""
     rows: Annotated[int, Field(ge=0, lt=2**63)] | None = None
     """Data records of the CSV, if the sender counted them."""

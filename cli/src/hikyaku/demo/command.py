@@ -11,6 +11,7 @@ import psycopg
 import typer
 from botocore.exceptions import BotoCoreError, ClientError
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Column, Table
 
 from hikyaku.demo.scenario import Story, play, prepare
@@ -18,6 +19,7 @@ from hikyaku.demo.stage import IN_CONTAINERS, NEEDED, Stage, given
 from hikyaku.demo.world import Fate, World
 from hikyaku.endpoints import read_endpoints
 from hikyaku.errors import UserError
+from hikyaku.printable import printable
 from hikyaku.send import progress_bars
 
 COLOURS = {"loaded": "green", "duplicate": "cyan", "superseded": "cyan", "tested": "blue", "rejected": "red", "failed": "yellow"}
@@ -98,7 +100,7 @@ def show(console: Console, story: Story, seconds: float, start_over: str) -> Non
     for name, count in story.counts.items():
         tables.add_row(name, f"{count:,}")
     letters = Table("message", "error_code", "error", title="dead-letter queue")
-    letters.add_row(story.letter.message_id[:8], story.letter.error_code, story.letter.error)
+    letters.add_row(story.letter.message_id[:8], story.letter.error_code, escape(printable(story.letter.error)))
     console.print(files, tables, letters)
     if story.fates[0].status == "duplicate":
         console.print(f"This stack has carried these files before. To start over: {start_over}")
@@ -109,7 +111,7 @@ def _cells(fate: Fate) -> tuple[str, ...]:
     colour = COLOURS.get(fate.status, "white")
     rows = "" if fate.rows_loaded is None else f"{fate.rows_loaded:,}"
     return (
-        fate.key.removeprefix("incoming/"),
+        escape(printable(fate.key.removeprefix("incoming/"))),
         f"[{colour}]{fate.status}[/{colour}]",
         rows,
         f"{fate.seconds:.2f} s",

@@ -10,6 +10,8 @@ from hikyaku.local.state import State
 
 RECEIVE_WAIT_S = "2"
 """Long polling of the local poller: SIGTERM waits for a receive under way."""
+MEMORY = {"MALLOC_ARENA_MAX": "2", "MALLOC_TRIM_THRESHOLD_": "131072"}
+"""As in docker-compose.yml: glibc gives memory back, so that a service does not keep what its largest file took (mallopt(3))."""
 
 
 def backends(layout: Layout, state: State, caller: Mapping[str, str]) -> list[Program]:
@@ -59,6 +61,7 @@ def _service(
         "HIKYAKU_REDIS_URL_FILE": str(layout.secret("redis", f"{name}.url")),
         "HIKYAKU_HEALTH_FILE": str(health_file(layout, name)),
         "PYTHONUNBUFFERED": "1",
+        **MEMORY,
     }
     env = {**environment.base(caller), **_spool(layout, caller), **environment.settings(caller), **common, **own}
     return Program(name=name, argv=(sys.executable, "-m", module or name), env=env)

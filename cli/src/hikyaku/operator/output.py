@@ -10,6 +10,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from hikyaku.printable import printable
+
 
 def console() -> Console:
     """Standard output; what it is told is text, not markup."""
@@ -18,12 +20,13 @@ def console() -> Console:
 
 def note(text: str) -> None:
     """A line beside the result, on standard error."""
-    Console(stderr=True, highlight=False, markup=False, soft_wrap=True).print(text)
+    Console(stderr=True, highlight=False, markup=False, soft_wrap=True).print(printable(text))
 
 
 def json_line(value: Any) -> None:
-    """One JSON document in one line; times are ISO 8601."""
-    typer.echo(json.dumps(value, ensure_ascii=False, default=_plain))
+    """One JSON document in one line; times are ISO 8601. A script reads the values as they are, a terminal is not steered by them."""
+    text = json.dumps(value, ensure_ascii=False, default=_plain)
+    typer.echo("".join(c if printable(c) == c else json.dumps(c)[1:-1] for c in text))
 
 
 def table(columns: Sequence[str], rows: Iterable[Sequence[Any]], *, title: str = "") -> Table:
@@ -65,11 +68,6 @@ def cell(value: Any) -> str:
     if isinstance(value, int):
         return f"{value:,}"
     return printable(str(value))
-
-
-def printable(text: str) -> str:
-    """The text with whatever could steer a terminal shown as an escape."""
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 def _plain(value: Any) -> str:

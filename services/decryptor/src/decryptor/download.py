@@ -1,6 +1,7 @@
 """Fetching one object version, and reading its body as a stream."""
 
 import hashlib
+import re
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -19,8 +20,15 @@ from shared.errors import ErrorCode, Rejected, Retryable
 
 PAUSES_S = (0.5, 1.0)
 """Waits before the second and the third look for a missing object. S3 is strongly consistent, so more would not help."""
-MISSING = {("NoSuchKey", 404), ("NoSuchVersion", 404), ("MethodNotAllowed", 405), ("InvalidArgument", 400)}
-"""How S3 says that there is no such version: 405 for a delete marker, 400 for an id that never was a version's."""
+MISSING = {
+    *(("NoSuchKey", 404), ("NoSuchVersion", 404), ("MethodNotAllowed", 405)),
+    *(("InvalidArgument", 400), ("KeyTooLongError", 400), ("InvalidURI", 400)),
+}
+"""How S3 says that there is no such version: 405 for a delete marker, 400 for an id that never was a version's, or a key no object's."""
+UNREADABLE = {("404", 404), ("405", 405), ("400", 400)}
+"""The same where its answer repeats a character that XML does not have: botocore can't read it, and the status stands for the code."""
+NOT_IN_XML = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]")
+"""Extensible Markup Language (XML) 1.0, section 2.2."""
 FORBIDDEN = 403
 CHUNK = 256 * 1024
 """Bytes read from the network at once; pyrage asks for 8 KiB at a time."""
@@ -124,9 +132,15 @@ def _get(s3: S3, file: FileRef, key: str) -> dict[str, Any] | None:
         with transport_errors():
             return s3.get_object(Bucket=file.bucket, Key=key, ChecksumMode="ENABLED", **version)
     except boto.ClientError as error:
-        if facts(error) in MISSING:
+        if is_missing(error, file, key):
             return None
         raise _unavailable(error) from error
+
+
+def is_missing(error: boto.ClientError, file: FileRef, key: str) -> bool:
+    """Whether S3 says that it does not have this version under this key."""
+    told = facts(error)
+    return told in MISSING or (told in UNREADABLE and NOT_IN_XML.search(key + file.version_id) is not None)
 
 
 def facts(error: boto.ClientError) -> tuple[str, int]:

@@ -5,7 +5,7 @@ from typing import Any
 
 from botocore import exceptions as boto
 
-from decryptor.download import MISSING, S3, facts, spellings, transport_errors
+from decryptor.download import S3, facts, is_missing, spellings, transport_errors
 from shared.contract import AfterLoad, Chore, FileRef, Problem, SettledParcel, Tidied, TidyParcel
 from shared.errors import CourierError, ErrorCode, Rejected, Retryable
 from shared.logging import get_logger
@@ -64,7 +64,7 @@ def tidy(s3: S3, file: FileRef, after_load: str) -> None:
                 tell(s3, file, key)
         except boto.ClientError as error:
             code, status = facts(error)
-            if (code, status) not in MISSING and (status not in GONE or code == "NoSuchBucket"):
+            if not is_missing(error, file, key) and (status not in GONE or code == "NoSuchBucket"):
                 raise _failure(code, status) from error
 
 

@@ -113,7 +113,7 @@ class Front:
             self.records += count
             self._line += count
             return
-        ended, lines = self._line_ends(self._dialect.skeleton(piece), piece), lines_in(piece)
+        ended, lines = self._line_ends(piece), lines_in(piece)
         self._measure(piece)
         self.records += ended
         self._line += lines
@@ -152,15 +152,32 @@ class Front:
             at = max(found.start() - len(before), 0)
             raise self._malformed(piece, at, r"nothing but \., where PostgreSQL before 18 would stop reading: quote it")
 
-    def _line_ends(self, ends: bytes, piece: bytes) -> int:
+    def _line_ends(self, piece: bytes) -> int:
+        """How many records end in a piece, all in the same way."""
+        ends = self._dialect.skeleton(piece)
         if not ends:
             return 0
         if not self._ends:
-            self._ends = "\r\n" if ends.startswith(b"\r\n") else ends[:1].decode()
+            # Not by the skeleton: there the CR of one record stands beside the LF of the next.
+            self._ends = "\r\n" if self._first_end(piece) == b"\r\n" else ends[:1].decode()
         count = ends.count(self._ends.encode())
-        if count * len(self._ends) != len(ends):
+        if count * len(self._ends) != len(ends) or (self._ends == "\r\n" and not self._all_are_crlf(piece)):
             raise Rejected(ErrorCode.CSV_MALFORMED, f"line {self._first_odd(piece)} ends otherwise than those before it: {_ADVICE}")
         return count
+
+    def _first_end(self, piece: bytes) -> bytes:
+        found = self._dialect.record.match(piece)
+        record = found.group() if found else b""
+        return record[len(record.rstrip(b"\r\n")) :]
+
+    def _all_are_crlf(self, piece: bytes) -> bool:
+        """Whether no record ends with half of one."""
+        pairs = piece.count(b"\r\n")
+        if pairs == piece.count(b"\r") == piece.count(b"\n"):
+            return True
+        # Cells of more than one line may have LF alone, as spreadsheets write them. Something stays: what stands around must not meet.
+        bare = self._dialect.quoted.sub(b"-", piece)
+        return bool(bare.count(b"\r\n") == bare.count(b"\r") == bare.count(b"\n"))
 
     def _first_odd(self, piece: bytes) -> int:
         """Line of the first record whose end is not like the ones before."""
@@ -197,25 +214,54 @@ def recoded(chunks: Iterator[bytes], dialect: Dialect) -> Iterator[bytes]:
     if not dialect.recoded_from:
         yield from _without_bom(chunks) if dialect.encoding == "utf-8" else chunks
         return
-    reader, line, first = decoder(dialect.recoded_from), 1, True
+    reader, line, first, behind_cr = decoder(dialect.recoded_from), 1, True, False
     for chunk in _and_then(chunks, b""):
         before = reader.getstate()
         try:
             text = reader.decode(chunk, final=not chunk)
-        except UnicodeDecodeError as error:
+        except UnicodeError as error:
             reader.setstate(before)
-            good = reader.decode(chunk[: max(error.start - len(before[0]), 0)])
-            what = f"line {line + lines_in(good.encode())} is not {dialect.recoded_from}"
-            raise Rejected(ErrorCode.ENCODING_INVALID, f"{what}: correct the file, or `encoding` in datasets.toml") from None
-        except UnicodeError:
-            what = "line 1 has no byte order mark: set encoding in datasets.toml to utf-16-le or utf-16-be"
-            raise Rejected(ErrorCode.ENCODING_INVALID, what) from None
+            good = _good_part(error, reader, len(before[0]), chunk)
+            raise _no_text(good, line - _goes_on(behind_cr, good or ""), dialect.recoded_from) from None
         if text and first:
             text, first = text.removeprefix("\ufeff"), False
         data = text.encode()
-        line += lines_in(data)
+        line += lines_in(data) - _goes_on(behind_cr, text)
         if data:
+            behind_cr = data.endswith(b"\r")
             yield data
+
+
+def _goes_on(behind_cr: bool, text: str) -> bool:
+    """Whether it begins with the second half of a CRLF: a chunk may end between the two."""
+    return behind_cr and text.startswith("\n")
+
+
+def _good_part(error: UnicodeError, reader: codecs.IncrementalDecoder, held: int, chunk: bytes) -> str | None:
+    """What of a chunk is text; None: the decoder lacks the byte order mark, which it asks for with its first two characters only.
+
+    Args:
+        error: what the decoder said.
+        reader: the decoder, as it was before.
+        held: bytes of earlier chunks that it still has.
+        chunk: what it was given.
+    """
+    if not isinstance(error, UnicodeDecodeError):
+        return None
+    try:
+        return reader.decode(chunk[: max(error.start - held, 0)])
+    except UnicodeDecodeError:
+        return ""
+    except UnicodeError:
+        return None
+
+
+def _no_text(good: str | None, line: int, encoding: str) -> Rejected:
+    if good is None:
+        what = "line 1 has no byte order mark: set encoding in datasets.toml to utf-16-le or utf-16-be"
+        return Rejected(ErrorCode.ENCODING_INVALID, what)
+    what = f"line {line + lines_in(good.encode())} is not {encoding}"
+    return Rejected(ErrorCode.ENCODING_INVALID, f"{what}: correct the file, or `encoding` in datasets.toml")
 
 
 def _and_then(chunks: Iterable[bytes], last: bytes) -> Iterator[bytes]:

@@ -10,7 +10,7 @@ import datetime as dt
 import json
 from dataclasses import dataclass
 from typing import Annotated, Any
-from urllib.parse import unquote_plus
+from urllib.parse import unquote, unquote_plus
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
@@ -20,6 +20,8 @@ EVENTBRIDGE_CREATED = "Object Created"
 NATIVE_CREATED = "ObjectCreated:"
 S3_BORN, LATEST = 2006, 9998
 """Years; the year after the latest leaves room for any time zone."""
+LONGEST_KEY = LONGEST_VERSION = 1024
+"""Bytes, Amazon S3 User Guide, naming objects and version IDs. The ledger's primary key holds both, and no more (PostgreSQL: 2,704)."""
 LARGEST_OBJECT = 50 * 1024**4
 """Bytes, Amazon S3 User Guide, uploading objects."""
 
@@ -49,10 +51,11 @@ class Ignored:
 
 
 def _time(text: str) -> str:
+    """In UTC, as S3 itself writes it: Python reads week dates, any separator and offsets of a day, which PostgreSQL does not."""
     moment = dt.datetime.fromisoformat(text)
     if moment.tzinfo is None or not S3_BORN <= moment.year <= LATEST:
         raise ValueError("is no time of S3's")
-    return text
+    return moment.astimezone(dt.UTC).isoformat().replace("+00:00", "Z")
 
 
 def _storable(text: str) -> str:
@@ -63,8 +66,23 @@ def _storable(text: str) -> str:
     return text
 
 
+def _version(text: str) -> str:
+    if len(text.encode()) > LONGEST_VERSION:
+        raise ValueError("is too long for S3")
+    return text
+
+
+def _key(text: str) -> str:
+    """A key that can be an object's: one too long for that as it is given can only be encoded, as LocalStack does."""
+    found = text if len(text.encode()) <= LONGEST_KEY else _storable(unquote(text))
+    if len(found.encode()) > LONGEST_KEY:
+        raise ValueError("is too long for S3")
+    return found
+
+
 _Time = Annotated[str, AfterValidator(_time)]
 _Text = Annotated[str, AfterValidator(_storable)]
+_Version = Annotated[_Text, AfterValidator(_version)]
 
 
 class _Strict(BaseModel):
@@ -72,17 +90,17 @@ class _Strict(BaseModel):
 
 
 class _Object(_Strict):
-    key: Annotated[str, AfterValidator(unquote_plus), AfterValidator(_storable)] = Field(min_length=1, max_length=4096)
+    key: Annotated[str, AfterValidator(unquote_plus), AfterValidator(_storable), AfterValidator(_key)] = Field(min_length=1)
     size: int = Field(default=0, ge=0, le=LARGEST_OBJECT)
-    etag: _Text = Field(default="", alias="eTag")
-    version_id: _Text | None = Field(default=None, alias="versionId")
+    etag: _Version = Field(default="", alias="eTag")
+    version_id: _Version | None = Field(default=None, alias="versionId")
     sequencer: _Text = Field(default="", max_length=256)
 
 
 class _EventBridgeObject(_Object):
-    key: _Text = Field(min_length=1, max_length=4096)
-    etag: _Text = ""
-    version_id: _Text | None = Field(default=None, alias="version-id")
+    key: Annotated[_Text, AfterValidator(_key)] = Field(min_length=1)
+    etag: _Version = ""
+    version_id: _Version | None = Field(default=None, alias="version-id")
 
 
 class _Bucket(_Strict):

@@ -11,6 +11,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from poller.settings import PollerSettings
 from shared.logging import get_logger
+from shared.printable import printable
 
 if TYPE_CHECKING:
     from types_boto3_sqs import SQSClient
@@ -156,8 +157,7 @@ class IngestQueue:
 
 def _attribute(text: str) -> str:
     """Text that SQS takes as an attribute: not empty, bounded, without control characters."""
-    printable = "".join(c if c.isprintable() else "�" for c in text)
-    return printable[:LONGEST_ATTRIBUTE] or "-"
+    return printable(text)[:LONGEST_ATTRIBUTE] or "-"
 
 
 def _batches(items: Iterable[T]) -> Iterator[list[T]]:

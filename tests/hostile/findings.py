@@ -1,0 +1,42 @@
+"""What must hold in the end."""
+
+from collections.abc import Iterator
+
+from line import Line
+
+from hostile import memory, seen
+from hostile.result import Result
+from shared.printable import printable
+
+ROOM_MIB = 20.0
+FLOWERS_GREETING = "pidbox command error: KeyError('heartbeat')"
+"""Flower asks all for a sign of life when it starts, which is not among the commands that the services take: nobody's harm."""
+UNFORESEEN = frozenset({"chain_failed", "thread_died", "dead_letter_refused", "datasets_kept", "signers_kept"})
+
+
+def wrong(result: Result) -> Iterator[str]:
+    for verdict in result.verdicts:
+        if not verdict.is_right:
+            yield f"{verdict.batch}, {verdict.case.name}: {verdict.case.expected} expected, {verdict.seen} seen {verdict.error}"
+
+
+def died(before: dict[str, int], after: dict[str, int]) -> Iterator[str]:
+    yield from (f"{name}: died and was started again" for name in before if before[name] != after[name])
+
+
+def grown(result: Result) -> Iterator[str]:
+    for name, before in result.before.items():
+        if abs(result.after[name] - before) > ROOM_MIB:
+            yield f"{name}: {before:.1f} MiB before, {result.after[name]:.1f} MiB after: more than {ROOM_MIB:.0f} apart"
+
+
+def logs(line: Line) -> Iterator[str]:
+    """No line could steer a terminal, and nobody met what he had not foreseen."""
+    for service in memory.SERVICES:
+        for path in sorted((line.folder / "logs").glob(f"{service}.log*")):
+            for number, text in enumerate(path.read_text(encoding="utf-8").split("\n"), 1):
+                if printable(text) != text:
+                    yield f"{path.name}, line {number}: could steer a terminal"
+        for told in seen.log_lines(line, service):
+            if ("exception" in told and told["event"] != FLOWERS_GREETING) or told["event"] in UNFORESEEN:
+                yield f"{service}: {told['event']}: {str(told.get('exception', '')).strip()[-300:]}"

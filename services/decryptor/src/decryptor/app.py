@@ -7,7 +7,10 @@ from celery import Celery
 
 from decryptor import download
 from decryptor.caps import Caps
+from decryptor.gnupg import Gnupg
 from decryptor.keyring import Keyring
+from decryptor.openpgp import OpenPgp
+from decryptor.openpgp_senders import OpenPgpSenders
 from decryptor.sender import Senders
 from decryptor.settings import DecryptorSettings
 from decryptor.signers import AllowedSigners, SignersError
@@ -19,15 +22,18 @@ from shared.contract import FileRef, Parcel, QueueName, TaskName
 from shared.datasets import DatasetsError, SignaturePolicy
 from shared.datasets_file import DatasetsFile
 from shared.logging import get_logger
-from shared.settings import fail
+from shared.settings import SpoolOnDisk, fail
 
 
 def build_app(settings: DecryptorSettings) -> Celery:
     """The worker's Celery app; nothing connects yet. Exits with 2 when one of the files that it reads, or the spool, can't be used."""
-    keyring = Keyring(settings.identities_dir)
+    gnupg = Gnupg(settings.gnupg_dir, on_disk=settings.spool_on_disk is SpoolOnDisk.ALLOW)
+    gnupg.sweep()
+    keyring, openpgp_senders = Keyring(settings.identities_dir, gnupg), OpenPgpSenders(settings.openpgp_senders, gnupg)
     keyring.refresh()
+    openpgp_senders.refresh()
     datasets, senders, wrong = _senders(settings)
-    problems = [*keyring.problems, *spool_place.problems(settings), *wrong]
+    problems = [*keyring.problems, *openpgp_senders.problems, *spool_place.problems(settings), *wrong]
     if problems or datasets is None or senders is None:
         fail(problems)
     spool_place.warn_of_swap(settings)
@@ -38,6 +44,7 @@ def build_app(settings: DecryptorSettings) -> Celery:
         senders=senders,
         timeout=settings.decrypt_timeout,
         admit=Caps(settings.spool_dir, datasets, settings.max_file_bytes).admit,
+        openpgp=OpenPgp(keyring, gnupg, openpgp_senders, datasets, settings.manifest_max_age),
     )
     app = celery_app.build(QueueName.DECRYPT, settings, more=[str(QueueName.TIDY)], time_limit=settings.task_time_limit)
     app.steps["consumer"].add(sweeper(settings))

@@ -32,7 +32,7 @@ def build_app(settings: DecryptorSettings) -> Celery:
     keyring, openpgp_senders = Keyring(settings.identities_dir, gnupg), OpenPgpSenders(settings.openpgp_senders, gnupg)
     keyring.refresh()
     openpgp_senders.refresh()
-    datasets, senders, wrong = _senders(settings)
+    datasets, senders, wrong = _senders(settings, known=bool(openpgp_senders.senders))
     problems = [*keyring.problems, *openpgp_senders.problems, *spool_place.problems(settings), *wrong]
     if problems or datasets is None or senders is None:
         fail(problems)
@@ -54,8 +54,13 @@ def build_app(settings: DecryptorSettings) -> Celery:
     return app
 
 
-def _senders(settings: DecryptorSettings) -> tuple[DatasetsFile | None, Senders | None, list[str]]:
-    """What holds for each dataset and who may send what, or what is wrong with the files that say so."""
+def _senders(settings: DecryptorSettings, *, known: bool = False) -> tuple[DatasetsFile | None, Senders | None, list[str]]:
+    """What holds for each dataset and who may send what, or what is wrong with the files that say so.
+
+    Args:
+        settings: where they are.
+        known: whether some sender is known by an OpenPGP key.
+    """
     problems: list[str] = []
     datasets = signers = None
     try:
@@ -69,7 +74,7 @@ def _senders(settings: DecryptorSettings) -> tuple[DatasetsFile | None, Senders 
     if datasets is None or signers is None:
         return None, None, problems
     asking = [options for options in datasets.current().options() if options.signature is SignaturePolicy.REQUIRED]
-    if asking and not signers.current():
+    if asking and not known and not signers.current():
         place = str(settings.allowed_signers or "HIKYAKU_ALLOWED_SIGNERS is not set")
         get_logger().warning("nobody_is_known", action="signers", path=place, reason="signatures are required: every file is rejected")
     return datasets, Senders(datasets, signers, settings.manifest_max_age), problems

@@ -45,10 +45,13 @@ def judge(status: Status, code: int, pinned: Container[str], ours: Container[str
         Rejected: `openpgp_invalid`, `no_matching_identity`, `ciphertext_corrupt`, `signature_invalid`, `signer_unknown`, `signer_expired`.
     """
     identity = _opener(status, ours)
+    _one_message(status)
+    # gpg stops at a bad one, so what was damaged often looks like that first.
+    _no_bad_signature(status)
     _whole(status)
     signature = _signature(status, pinned) if status.has(*SIGNED) else None
     if code != 0 or status.has(*TROUBLE):
-        _invalid("gpg does not take it as it is: something follows the message, or it is not well formed")
+        _invalid("something follows the message, it is not well formed, or it has several hidden recipients and ours is not the first")
     return Opened(identity, signature)
 
 
@@ -67,11 +70,23 @@ def _opener(status: Status, ours: Container[str]) -> str:
     raise Rejected(ErrorCode.NO_MATCHING_IDENTITY, "the file is encrypted for none of our OpenPGP keys; encrypt it to our key")
 
 
-def _whole(status: Status) -> None:
+def _one_message(status: Status) -> None:
     if any("plaintext" in fields[0] for fields in status.of("ERROR") if fields):
         _invalid("it holds several messages; send one a file")
     if any(not _protected(fields) for fields in status.of("DECRYPTION_INFO")):
         _invalid("its integrity is not protected (no MDC); encrypt it with a newer program, or without --disable-mdc and --rfc2440")
+
+
+def _no_bad_signature(status: Status) -> None:
+    if status.has("BADSIG"):
+        raise Rejected(ErrorCode.SIGNATURE_INVALID, "the OpenPGP signature is not of this content: it was damaged, or altered")
+    if status.has("REVKEYSIG"):
+        raise Rejected(ErrorCode.SIGNER_EXPIRED, "the sender has revoked the OpenPGP key that signed the file")
+    if status.has("EXPKEYSIG", "EXPSIG"):
+        raise Rejected(ErrorCode.SIGNER_EXPIRED, "the OpenPGP key, or signature, did not hold any more when S3 took the file")
+
+
+def _whole(status: Status) -> None:
     if status.has("BADMDC", "DECRYPTION_FAILED") or not status.has("DECRYPTION_OKAY"):
         raise Rejected(ErrorCode.CIPHERTEXT_CORRUPT, "the file was damaged or cut after it was encrypted")
     once = ("DECRYPTION_INFO", "DECRYPTION_OKAY", "PLAINTEXT")
@@ -85,14 +100,8 @@ def _protected(fields: tuple[str, ...]) -> bool:
 
 
 def _signature(status: Status, pinned: Container[str]) -> Signature:
-    if status.has("BADSIG"):
-        raise Rejected(ErrorCode.SIGNATURE_INVALID, "the OpenPGP signature is not of this content")
     for fields in status.of("ERRSIG"):
         _unchecked(fields)
-    if status.has("REVKEYSIG"):
-        raise Rejected(ErrorCode.SIGNER_EXPIRED, "the sender has revoked the OpenPGP key that signed the file")
-    if status.has("EXPKEYSIG", "EXPSIG"):
-        raise Rejected(ErrorCode.SIGNER_EXPIRED, "the OpenPGP key, or signature, did not hold any more when S3 took the file")
     if any(len(status.of(keyword)) != 1 for keyword in ("NEWSIG", "GOODSIG", "VALIDSIG")):
         raise Rejected(ErrorCode.SIGNATURE_INVALID, "the file is signed more than once, or by a signature that can't be checked")
     if not status.within("VALIDSIG", "BEGIN_DECRYPTION", "END_DECRYPTION"):

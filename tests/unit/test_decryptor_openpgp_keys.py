@@ -105,10 +105,11 @@ def test_gpgs_own_trouble_passes_without_a_change_of_the_folder(
 ) -> None:
     (tmp_path / "keys").mkdir()
     (tmp_path / "senders").mkdir()
+    secret, public = gpg_people.host.secret(), gpg_people.acme.public()
     with monkeypatch.context() as patch:
         patch.setenv("PATH", str(tmp_path))
-        ring = keyring(tmp_path / "keys", gnupg, host=gpg_people.host.secret())
-        known = senders(tmp_path / "senders", gnupg, acme=gpg_people.acme.public())
+        ring = keyring(tmp_path / "keys", gnupg, host=secret)
+        known = senders(tmp_path / "senders", gnupg, acme=public)
         for problems in (ring.problems, known.problems):
             [problem] = problems
             assert "gpg is not installed" in problem

@@ -116,8 +116,9 @@ def test_what_can_not_be_used_is_told_before_anything_is_sent(
     for what, arguments in wrong.items():
         code, output = run(file, *arguments)
         assert (code, what in output) == (2, True), output
-    monkeypatch.setenv("PATH", str(tmp_path))
-    code, output = run(file, "--gpg", key)
+    with monkeypatch.context() as patch:
+        patch.setenv("PATH", str(tmp_path))
+        code, output = run(file, "--gpg", key)
     assert (code, "gpg is not here" in output) == (2, True)
     assert bucket.got == {}
 

@@ -35,7 +35,7 @@ RUN --mount=type=secret,id=ca_bundle \
     && apt-get "$@" -o Dir::Cache::archives=/debs install -qq --yes --no-install-recommends --download-only gpg gpg-agent \
     && for deb in /debs/*.deb; do dpkg-deb --extract "$deb" /image; done \
     && if [ -d /image/lib ]; then cp -a /image/lib/. /image/usr/lib/ && rm -r /image/lib; fi \
-    && rm -r /debs /var/lib/apt/lists/* /image/usr/share && rm -rf /image/usr/lib/systemd
+    && rm -r /debs /var/lib/apt/lists/* /image/usr/share && rm -rf /image/etc /image/usr/lib/systemd
 # The rest of the image, made here: the final stage runs nothing, so that the same sources give the same layers on any day.
 # One fixed uid for all services: the decryptor and the loader share the spool. What uv notes of the build's time goes.
 ARG SOURCE_DATE_EPOCH=0

@@ -69,4 +69,5 @@ def person(name: str, kind: str = "future-default", *, expires: str = "never", a
                 somebody.gpg("--quick-add-key", somebody.fingerprint, kind, "encr", expires, at=at)
             yield somebody
         finally:
-            subprocess.run(["gpgconf", "--homedir", folder, "--kill", "gpg-agent"], check=False, capture_output=True)
+            for last in (["--kill", "gpg-agent"], ["--remove-socketdir"]):
+                subprocess.run(["gpgconf", "--homedir", folder, *last], check=False, capture_output=True)

@@ -158,3 +158,9 @@ def test_the_hardening_table_names_tests_that_there_are() -> None:
     named = set(re.findall(r"`(test_\w+)`", docs))
     assert len(named) > 20
     assert [name for name in sorted(named) if f"def {name}(" not in tests] == []
+
+
+def test_gpgs_homes_are_in_memory_and_the_decryptors_alone() -> None:
+    decryptor = SERVICES["decryptor"]
+    place = decryptor["environment"]["HIKYAKU_GNUPG_DIR"]
+    assert f"{place}:size=16m,uid=10001,gid=10001,mode=0700" in decryptor["tmpfs"]

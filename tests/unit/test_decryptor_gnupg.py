@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 from structlog.testing import capture_logs
 
-from decryptor.gnupg import LONGEST, PREFIX, Gnupg, GnupgError, Home
+from decryptor.gnupg import LONGEST, PREFIX, Gnupg
+from decryptor.gnupg_home import GnupgError, Home
 from decryptor.gnupg_pump import STATUS_MAX, Pump
 from fakes.gpg import needs_gpg
 from fakes.gpg_gate import GpgGate
@@ -119,7 +120,7 @@ def test_a_sweep_spares_what_lives_and_what_is_not_ours(place: Path) -> None:
 
 
 def test_what_can_not_be_removed_is_told(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("decryptor.gnupg.shutil.rmtree", lambda *_, **__: None)
+    monkeypatch.setattr("decryptor.gnupg_home.shutil.rmtree", lambda *_, **__: None)
     with capture_logs() as logs:
         Home(place).remove()
     assert [entry["event"] for entry in logs] == ["gnupg_home_left"]
@@ -154,13 +155,13 @@ def test_gpg_sees_nothing_of_the_services_environment(place: Path, monkeypatch: 
         started.append(env)
         raise OSError(12, "Cannot allocate memory")
 
-    monkeypatch.setattr("decryptor.gnupg.subprocess.Popen", note)
+    monkeypatch.setattr("decryptor.gnupg_home.subprocess.Popen", note)
     with (
         Gnupg(place, on_disk=True).home() as home,
         pytest.raises(GnupgError, match="gpg can't be started: Cannot allocate memory"),
     ):
         home.run("--list-keys")
-    assert [sorted(env) for env in started] == [["HOME", "LC_ALL", "PATH"]]
+    assert {tuple(sorted(env)) for env in started} == {("HOME", "LC_ALL", "PATH")}
 
 
 class Nothing:

@@ -65,6 +65,12 @@ def test_another_format_of_packets_is_understood(gpg_gate: GpgGate) -> None:
     assert gpg_gate.opened(packets.packet(packets.PKESK, body) + rest)[0] == CSV
 
 
+def test_markers_are_passed_over_as_they_must_be(gpg_gate: GpgGate) -> None:
+    """RFC 4880, section 5.8. gpg goes on reading after it has written all of the content."""
+    markers = packets.packet(packets.MARKER, b"PGP")
+    assert gpg_gate.opened(markers + gpg_gate.seal(CSV) + markers * 200_000)[0] == CSV
+
+
 def test_one_of_several_recipients_may_be_ours(gpg_gate: GpgGate) -> None:
     other = gpg_gate.folder / "other.pub"
     other.write_bytes(gpg_gate.people.stranger.public())
@@ -276,6 +282,7 @@ REFUSED: dict[str, tuple[Callable[[GpgGate], bytes], str]] = {
     "for another, hidden": (lambda gate: for_another(gate, "--throw-keyids"), "no_matching_identity"),
     "junk behind": (lambda gate: gate.seal(CSV) + b"junk", "openpgp_invalid"),
     "a line feed behind": (lambda gate: gate.seal(CSV) + b"\n", "openpgp_invalid"),
+    "much junk behind": (lambda gate: gate.seal(CSV) + bytes(5_000_000), "openpgp_invalid"),
     "a literal behind": (lambda gate: gate.seal(CSV) + packets.literal(b"x"), "openpgp_invalid"),
     "a literal before": (lambda gate: packets.literal(b"x") + gate.seal(CSV), "openpgp_invalid"),
     "twice": (lambda gate: gate.seal(CSV) * 2, "openpgp_invalid"),
@@ -418,13 +425,13 @@ def test_an_agent_that_dies_rejects_no_file(gpg_gate: GpgGate, monkeypatch: pyte
     sealed = gpg_gate.seal(CSV)
     assert gpg_gate.opened(sealed)[0] == CSV
     # gpg alone, without the agent that starts it.
-    monkeypatch.setattr("decryptor.gnupg.AGENT", ("env",))
+    monkeypatch.setattr("decryptor.gnupg_home.AGENT", ("env",))
     start = subprocess.Popen
 
     def without(command: list[str], **options: Any) -> "subprocess.Popen[bytes]":
         return start(command[command.index("gpg") :], **options)
 
-    monkeypatch.setattr("decryptor.gnupg.subprocess.Popen", without)
+    monkeypatch.setattr("decryptor.gnupg_home.subprocess.Popen", without)
     assert gpg_gate.code(sealed, retry=True) == ErrorCode.GPG_UNAVAILABLE
 
 

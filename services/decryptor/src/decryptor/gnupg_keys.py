@@ -7,7 +7,8 @@ import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 
-from decryptor.gnupg import Gnupg, Home
+from decryptor.gnupg import Gnupg
+from decryptor.gnupg_home import Home
 
 LARGEST = 1024**2
 """Bytes of a file."""

@@ -18,7 +18,8 @@ from pathlib import Path
 
 from decryptor import folder, gnupg_keys, key_file
 from decryptor.folder import Fingerprint
-from decryptor.gnupg import Gnupg, GnupgError
+from decryptor.gnupg import Gnupg
+from decryptor.gnupg_home import GnupgError
 from decryptor.gnupg_keys import KeyFile, KeyFileError
 from decryptor.key_file import Identity, IdentityFileError
 from shared.logging import get_logger

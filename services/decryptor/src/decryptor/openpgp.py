@@ -11,7 +11,8 @@ from functools import partial
 from decryptor import caps, gnupg_keys
 from decryptor.decrypt import Sink
 from decryptor.download import Source
-from decryptor.gnupg import Gnupg, GnupgError, missing
+from decryptor.gnupg import Gnupg, missing
+from decryptor.gnupg_home import GnupgError
 from decryptor.gnupg_keys import KeyFile
 from decryptor.gnupg_pump import Pump
 from decryptor.keyring import Keyring

@@ -12,7 +12,8 @@ from pathlib import Path
 
 from decryptor import folder, gnupg_keys
 from decryptor.folder import Fingerprint
-from decryptor.gnupg import Gnupg, GnupgError
+from decryptor.gnupg import Gnupg
+from decryptor.gnupg_home import GnupgError
 from decryptor.gnupg_keys import KeyFile, KeyFileError
 from shared.logging import get_logger
 

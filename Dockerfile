@@ -26,6 +26,17 @@ RUN --mount=type=secret,id=ca_bundle --mount=type=cache,target=/root/.cache/uv \
       *) echo "SERVICE must be poller, decryptor, loader, migrate, flower, cli or rebuild" >&2; exit 1 ;; \
     esac; \
     uv sync --frozen --no-dev --no-editable "$@"
+# GnuPG where files are opened or sent: unpacked, not installed, and so without its documentation. apt leaves out what the base image has.
+# hadolint ignore=DL3008
+RUN --mount=type=secret,id=ca_bundle \
+    case "${SERVICE}" in decryptor|cli) ;; *) exit 0 ;; esac; \
+    set --; if [ -s /run/secrets/ca_bundle ]; then set -- -o Acquire::https::CaInfo=/run/secrets/ca_bundle; fi; \
+    mkdir -p /debs/partial /image/usr/lib \
+    && apt-get "$@" update -qq \
+    && apt-get "$@" -o Dir::Cache::archives=/debs install -qq --yes --no-install-recommends --download-only gpg gpg-agent \
+    && for deb in /debs/*.deb; do dpkg-deb --extract "$deb" /image; done \
+    && if [ -d /image/lib ]; then cp -a /image/lib/. /image/usr/lib/ && rm -r /image/lib; fi \
+    && rm -r /debs /var/lib/apt/lists/* /image/usr/share && rm -rf /image/etc /image/usr/lib/systemd
 # The rest of the image, made here: the final stage runs nothing, so that the same sources give the same layers on any day.
 # One fixed uid for all services: the decryptor and the loader share the spool. What uv notes of the build's time goes.
 ARG SOURCE_DATE_EPOCH=0

@@ -175,3 +175,9 @@ def test_a_pause_travels_from_the_operator_to_the_poller_and_not_back() -> None:
     }
     files = {SERVICES[name]["environment"]["HIKYAKU_PAUSE_FILE"] for name in ("poller", "cli")}
     assert files == {"/var/lib/hikyaku/pause.json"}, "in the folder that the image makes for its own user"
+
+
+def test_gpgs_homes_are_in_memory_and_the_decryptors_alone() -> None:
+    decryptor = SERVICES["decryptor"]
+    place = decryptor["environment"]["HIKYAKU_GNUPG_DIR"]
+    assert f"{place}:size=16m,uid=10001,gid=10001,mode=0700" in decryptor["tmpfs"]

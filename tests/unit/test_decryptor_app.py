@@ -45,7 +45,7 @@ def test_both_tasks_are_there_and_both_queues_consumed(settings: DecryptorSettin
 def test_the_task_takes_a_parcel_and_gives_one_back(settings: DecryptorSettings) -> None:
     file = FileRef(
         bucket="b",
-        key="incoming/orders/a.csv.gz.gpg",
+        key="incoming/a.csv.gz.gpg",
         version_id="v",
         size=1,
         event_time="2026-11-12T00:00:00Z",
@@ -55,7 +55,7 @@ def test_the_task_takes_a_parcel_and_gives_one_back(settings: DecryptorSettings)
     task = build_app(settings).tasks[TaskName.DECRYPT]
     answer = DecryptedParcel.read(task(Parcel(parcel_id="p", files=(file,)).dump()))
     assert answer.parcel_id == "p"
-    assert [item.problem and item.problem.error_code for item in answer.items] == [ErrorCode.OPENPGP_INVALID]
+    assert [item.problem and item.problem.error_code for item in answer.items] == [ErrorCode.DATASET_INVALID]
 
 
 class Timer:

@@ -18,7 +18,7 @@ from shared.contract import DecryptedParcel, FileRef, Parcel, Problem
 
 def ref(name: str, message_id: str) -> FileRef:
     times = {"event_time": "2026-11-12T00:00:00Z", "received_at": "2026-11-12T00:00:01Z"}
-    said = {"bucket": "b", "key": f"incoming/orders/{name}", "version_id": "v", "size": 1, "message_id": message_id}
+    said = {"bucket": "b", "key": f"elsewhere/{name}", "version_id": "v", "size": 1, "message_id": message_id}
     return FileRef.model_validate(said | times)
 
 
@@ -33,7 +33,7 @@ def outcome(tmp_path: Path, files: tuple[FileRef, ...], lost: int) -> list[tuple
 
 UNTOUCHED: Any = None
 """Whoever needs anything of the bench fails."""
-TRIED = ("openpgp_invalid", False)
+TRIED = ("dataset_invalid", False)
 
 
 @pytest.mark.parametrize("lost", range(celery_app.CHILD_LOSSES + 1))

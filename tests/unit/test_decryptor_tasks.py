@@ -152,9 +152,10 @@ def test_a_key_without_dataset_is_rejected_unread(line: Line, key: str) -> None:
     assert line.s3.requests == []
 
 
-def test_openpgp_is_refused_unread(line: Line) -> None:
-    assert line.refused(ref(key="incoming/orders/a.csv.gz.gpg")) == (ErrorCode.OPENPGP_INVALID, REJECT)
-    assert line.s3.requests == []
+def test_openpgp_is_refused_where_nothing_opens_it(line: Line) -> None:
+    key = "incoming/orders/a.csv.gz.gpg"
+    line.put(key=key)
+    assert line.refused(ref(key=key)) == (ErrorCode.OPENPGP_INVALID, REJECT)
 
 
 TRUE_KEYS = ["incoming/orders/two words.csv.gz.age", "incoming/orders/受注+1=%41.csv.gz.age", "incoming/orders/100%.csv.gz.age"]

@@ -1,4 +1,4 @@
-"""Makes the ciphertext of one file: gzip, then age, streamed with bounded memory."""
+"""Makes the ciphertext of one file: gzip, then age or OpenPGP, streamed with bounded memory."""
 
 import hashlib
 from collections.abc import Callable, Iterator
@@ -8,6 +8,8 @@ from typing import IO, Protocol
 
 import pyrage
 from isal import isal_zlib
+
+from hikyaku.gpg import Gpg
 
 CHUNK = 256 * 1024
 GZIP_WBITS = 31
@@ -24,6 +26,10 @@ class Readable(Protocol):
 
 class Recipient(Protocol):
     """A public key that age encrypts to, as pyrage makes it."""
+
+
+Recipients = list[Recipient] | Gpg
+"""Who may open a file: of age, or what gpg encrypts to."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,8 +105,8 @@ def _recipient(text: str) -> Recipient:
     return recipient
 
 
-def seal(source: Readable, target: IO[bytes], recipients: list[Recipient], *, compress: bool, progress: Callable[[int], object]) -> Sealed:
-    """Write age(gzip(source)) to target.
+def seal(source: Readable, target: IO[bytes], recipients: Recipients, *, compress: bool, progress: Callable[[int], object]) -> Sealed:
+    """Write age(gzip(source)), or gpg's, to target.
 
     Args:
         source: the CSV, or already gzipped CSV with `compress=False`.
@@ -108,10 +114,17 @@ def seal(source: Readable, target: IO[bytes], recipients: list[Recipient], *, co
         recipients: public keys, any of whose identities opens it.
         compress: whether to gzip first.
         progress: told the bytes read from source, chunk by chunk.
+
+    Raises:
+        UserError: gpg does not encrypt or sign it.
     """
     writer = _Writer(target)
     chunks = _read(source, progress)
-    pyrage.encrypt_io(_Reader(_gzip(chunks) if compress else chunks), writer, recipients)
+    plain = _Reader(_gzip(chunks) if compress else chunks)
+    if isinstance(recipients, Gpg):
+        recipients.encrypt(plain, writer)
+    else:
+        pyrage.encrypt_io(plain, writer, recipients)
     return writer.sealed()
 
 

@@ -17,10 +17,10 @@ from botocore.exceptions import BotoCoreError, ClientError
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
 
-from hikyaku import split
+from hikyaku import gpg, split
 from hikyaku.errors import UserError
 from hikyaku.manifest import Part, Voucher
-from hikyaku.parcel import Recipient, Sealed, read_recipients, seal
+from hikyaku.parcel import Recipients, Sealed, read_recipients, seal
 from hikyaku.printable import printable
 from hikyaku.sequence import LARGEST, Sequence
 from hikyaku.sign import default_sender
@@ -34,6 +34,7 @@ MEMORY_FOR_CIPHERTEXT = 8 * MIB
 """Up to here the ciphertext waits in memory, above it in a temporary file: only ciphertext ever does."""
 TRANSFER = TransferConfig(multipart_threshold=64 * MIB, multipart_chunksize=16 * MIB, max_concurrency=4)
 DESTINATION = re.compile(r"^s3://(?P<bucket>[a-z0-9][a-z0-9.-]{1,61}[a-z0-9])/(?P<prefix>incoming/.*)$", re.DOTALL)
+AGE = ".csv.gz.age"
 LONGEST_NAME = 256
 """Characters of a sender's name."""
 
@@ -52,15 +53,17 @@ class Destination:
 
     bucket: str
     prefix: str
+    suffix: str = AGE
+    """Of the keys: it tells how a file is encrypted."""
 
     def key(self, file: Path) -> str:
         """Key for a local file: its name, plus the suffixes that say what was done to it."""
-        if self.prefix.endswith(".csv.gz.age"):
+        if self.prefix.endswith(self.suffix):
             return self.prefix
         name = file.name
         for suffix in (".gz", ".csv"):
             name = name.removesuffix(suffix)
-        return f"{self.prefix.rstrip('/')}/{name}.csv.gz.age"
+        return f"{self.prefix.rstrip('/')}/{name}{self.suffix}"
 
 
 def s3_client() -> "S3Client":
@@ -72,8 +75,8 @@ def s3_client() -> "S3Client":
     )
 
 
-def parse_destination(text: str) -> Destination:
-    """Read `s3://bucket/incoming/<dataset>/`.
+def parse_destination(text: str, suffix: str = AGE) -> Destination:
+    """Read `s3://bucket/incoming/<dataset>/`, for keys that end with `suffix`.
 
     Raises:
         UserError: it is not of that form.
@@ -81,11 +84,11 @@ def parse_destination(text: str) -> Destination:
     match = DESTINATION.match(text)
     if match is None or not match["prefix"].removeprefix("incoming/").strip("/"):
         raise UserError(f"--to {text}: not s3://BUCKET/incoming/DATASET/", hint="Example: --to s3://acme-in/incoming/orders/", exit_code=2)
-    return Destination(match["bucket"], match["prefix"])
+    return Destination(match["bucket"], match["prefix"], suffix)
 
 
 def send_file(
-    s3: "S3Client", file: Path, to: Destination, recipients: list[Recipient], progress: Progress, *, voucher: Voucher | None = None
+    s3: "S3Client", file: Path, to: Destination, recipients: Recipients, progress: Progress, *, voucher: Voucher | None = None
 ) -> Sent:
     """Gzip, encrypt and upload one file; a `.csv.gz` is not packed again.
 
@@ -111,7 +114,7 @@ def send_file(
 
 
 def send_parts(
-    s3: "S3Client", file: Path, how: Splitting, to: Destination, recipients: list[Recipient], *, progress: Progress, voucher: Voucher
+    s3: "S3Client", file: Path, how: Splitting, to: Destination, recipients: Recipients, *, progress: Progress, voucher: Voucher
 ) -> Iterator[Sent]:
     """Send one file as a group of parts, which are loaded together, or not at all. One that fits into one part goes whole.
 
@@ -192,6 +195,10 @@ def send(
         list[Path] | None, typer.Option("--recipients-file", "-R", help="File with one public key a line.", exists=True, dir_okay=False)
     ] = None,
     *,
+    gpg_to: Annotated[
+        str, typer.Option("--gpg", help="Encrypt with gpg, to this OpenPGP key: a file, or a fingerprint.", metavar="KEY")
+    ] = "",
+    gpg_sign: Annotated[str, typer.Option("--gpg-sign", help="With --gpg: sign with this key of your gpg.", metavar="KEY")] = "",
     sign: Annotated[
         Path | None,
         typer.Option("--sign", help="Your SSH private key, or the .pub of one in an agent.", metavar="KEY", exists=True, dir_okay=False),
@@ -209,16 +216,17 @@ def send(
 
     Example: hikyaku send 2026-11.csv --to s3://acme-in/incoming/orders/ -r age1… --sign ~/.ssh/acme
     """
+    cipher = gpg.chosen(gpg_to, gpg_sign, age=bool(recipient or recipients_file), parts_unsigned=size is not None and sign is None)
     try:
-        keys = read_recipients(recipient or [], recipients_file or [])
+        keys: Recipients = cipher or read_recipients(recipient or [], recipients_file or [])
     except ValueError as error:
         raise UserError(str(error), exit_code=2) from None
     if not keys:
-        raise UserError("no recipient", hint="Give the host's public key: -r age1… (or -R FILE).", exit_code=2)
+        raise UserError("no recipient", hint="Give the host's public key: -r age1… (or -R FILE, or --gpg KEY).", exit_code=2)
     if encrypted := next((file for file in files if file.suffix in {".age", ".gpg"}), None):
         raise UserError(f"{encrypted.name} is encrypted already", hint="Upload it with any S3 client, such as aws s3 cp.", exit_code=2)
-    destination = parse_destination(to)
-    if len(files) > 1 and destination.prefix.endswith(".csv.gz.age"):
+    destination = parse_destination(to, cipher.suffix if cipher else AGE)
+    if len(files) > 1 and destination.prefix.endswith(destination.suffix):
         raise UserError("--to names one file, but several are to be sent", hint="End --to with a folder: …/orders/", exit_code=2)
     if size is None and (no_header or group):
         raise UserError("--no-header and --group go with --split", hint="Say how large the parts may be: --split 256MB.", exit_code=2)

@@ -151,9 +151,9 @@ class Decrypted(Payload):
     sha256: str | None = None
     """Hex SHA-256 of the ciphertext as received."""
     signer: str | None = None
-    """Name in allowed_signers of whoever signed it."""
+    """Name in allowed_signers of whoever signed it, or the fingerprint of the OpenPGP key that did."""
     recipient_identity: str | None = None
-    """Name of the identity file that opened it."""
+    """Name of the identity file that opened it, or the fingerprint of the OpenPGP key."""
     declared: Declared | None = None
     """None: it came without a manifest, or an older decryptor did not look."""
     problem: Problem | None = None

@@ -234,7 +234,7 @@ class Options(BaseModel):
     signature: SignaturePolicy = SignaturePolicy.REQUIRED
     """Whether a file needs its sender's signature; the decryptor looks."""
     senders: Senders = ("*",)
-    """Names of allowed_signers who may sign files of the dataset, with `*` and `?` as wildcards."""
+    """Names of allowed_signers, or of openpgp_senders, who may sign files of the dataset, with `*` and `?` as wildcards."""
 
     @model_validator(mode="after")
     def _go_together(self) -> Self:

@@ -49,6 +49,7 @@ class ErrorCode(StrEnum):
     # Transient: the file has failed for now.
     STORAGE_UNAVAILABLE = "storage_unavailable"
     SPOOL_UNAVAILABLE = "spool_unavailable"
+    GPG_UNAVAILABLE = "gpg_unavailable"
     DATABASE_UNAVAILABLE = "database_unavailable"
     TIDY_REFUSED = "tidy_refused"
     """Of an object, not of its file: S3 does not let us tag or delete it."""

@@ -86,6 +86,11 @@ class Layout:
         return self.directory / "allowed_signers"
 
     @property
+    def openpgp_senders(self) -> Path:
+        """The folder of the senders' OpenPGP keys; there is none until a person makes it."""
+        return self.directory / "openpgp_senders"
+
+    @property
     def endpoints(self) -> Path:
         """The contract with tests and tools."""
         return self.directory / "endpoints.env"

@@ -62,6 +62,7 @@ ADVICE = {
     "seq_repeated": Advice("Other content was loaded under this number.", "Send it with a new number; ask who sends as this sender."),
     "storage_unavailable": Advice("S3 did not answer.", "It is tried again: look at hikyaku status."),
     "spool_unavailable": Advice("The spool is full or broken.", "It is tried again: docs/operations.md#sizing, if it stays."),
+    "gpg_unavailable": Advice("The decryptor has OpenPGP keys, but no gpg that works.", "It is tried again: the decryptor's log says why."),
     "database_unavailable": Advice("PostgreSQL did not answer, or had no room.", "It is tried again: look at PostgreSQL, if it stays."),
     "tidy_refused": Advice("S3 does not let us tag or delete the object.", "Give the stack AfterLoad, or do it by hand."),
     "timeout": Advice("It took longer than its deadline.", f"The workers' log; raise HIKYAKU_TASK_DEADLINE if it is only slow, {REDRIVE}"),

@@ -7,7 +7,10 @@ from celery import Celery
 
 from decryptor import download
 from decryptor.caps import Caps
+from decryptor.gnupg import Gnupg
 from decryptor.keyring import Keyring
+from decryptor.openpgp import OpenPgp
+from decryptor.openpgp_senders import OpenPgpSenders
 from decryptor.sender import Senders
 from decryptor.settings import DecryptorSettings
 from decryptor.signers import AllowedSigners, SignersError
@@ -19,7 +22,7 @@ from shared.contract import FileRef, Parcel, QueueName, TaskName
 from shared.datasets import DatasetsError, SignaturePolicy
 from shared.datasets_file import DatasetsFile
 from shared.logging import get_logger
-from shared.settings import fail
+from shared.settings import SpoolOnDisk, fail
 
 
 def build_app(settings: DecryptorSettings) -> Celery:
@@ -35,10 +38,13 @@ def build_app(settings: DecryptorSettings) -> Celery:
 
 def build_bench(settings: DecryptorSettings) -> Bench:
     """The decryptor without Celery. Exits with 2 as `build_app` does."""
-    keyring = Keyring(settings.identities_dir)
+    gnupg = Gnupg(settings.gnupg_dir, on_disk=settings.spool_on_disk is SpoolOnDisk.ALLOW)
+    gnupg.sweep()
+    keyring, openpgp_senders = Keyring(settings.identities_dir, gnupg), OpenPgpSenders(settings.openpgp_senders, gnupg)
     keyring.refresh()
-    datasets, senders, wrong = _senders(settings)
-    problems = [*keyring.problems, *spool_place.problems(settings), *wrong]
+    openpgp_senders.refresh()
+    datasets, senders, wrong = _senders(settings, known=bool(openpgp_senders.senders))
+    problems = [*keyring.problems, *openpgp_senders.problems, *spool_place.problems(settings), *wrong]
     if problems or datasets is None or senders is None:
         fail(problems)
     spool_place.warn_of_swap(settings)
@@ -49,11 +55,17 @@ def build_bench(settings: DecryptorSettings) -> Bench:
         senders=senders,
         timeout=settings.decrypt_timeout,
         admit=Caps(settings.spool_dir, datasets, settings.max_file_bytes).admit,
+        openpgp=OpenPgp(keyring, gnupg, openpgp_senders, datasets, settings.manifest_max_age),
     )
 
 
-def _senders(settings: DecryptorSettings) -> tuple[DatasetsFile | None, Senders | None, list[str]]:
-    """What holds for each dataset and who may send what, or what is wrong with the files that say so."""
+def _senders(settings: DecryptorSettings, *, known: bool = False) -> tuple[DatasetsFile | None, Senders | None, list[str]]:
+    """What holds for each dataset and who may send what, or what is wrong with the files that say so.
+
+    Args:
+        settings: where they are.
+        known: whether some sender is known by an OpenPGP key.
+    """
     problems: list[str] = []
     datasets = signers = None
     try:
@@ -67,7 +79,7 @@ def _senders(settings: DecryptorSettings) -> tuple[DatasetsFile | None, Senders 
     if datasets is None or signers is None:
         return None, None, problems
     asking = [options for options in datasets.current().options() if options.signature is SignaturePolicy.REQUIRED]
-    if asking and not signers.current():
+    if asking and not known and not signers.current():
         place = str(settings.allowed_signers or "HIKYAKU_ALLOWED_SIGNERS is not set")
         get_logger().warning("nobody_is_known", action="signers", path=place, reason="signatures are required: every file is rejected")
     return datasets, Senders(datasets, signers, settings.manifest_max_age), problems

@@ -11,11 +11,14 @@ from decryptor import signature
 from decryptor.download import Download
 from decryptor.signers import AllowedSigners, matches, vouched
 from shared import manifest
-from shared.contract import Declared
+from shared.contract import Declared, FileRef
 from shared.datasets import Dataset, SignaturePolicy
 from shared.datasets_file import DatasetsFile
 from shared.errors import ErrorCode, Rejected
 from shared.manifest import Manifest, unpacked
+
+OPENPGP = ".gpg"
+"""Suffix of keys."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +29,8 @@ class Word:
     signer: str | None = None
     key: str | None = None
     """Fingerprint of the signer's key."""
+    owes_signature: bool = False
+    """Its dataset asks for one, which may yet be found in the file: OpenPGP signs within the encryption."""
 
     @property
     def declared(self) -> Declared | None:
@@ -70,8 +75,10 @@ class Senders:
         found = {name.lower(): value for name, value in download.metadata.items()}
         said, signed = found.get(manifest.METADATA), found.get(manifest.SIGNATURE)
         if signed is None or dataset.signature is SignaturePolicy.OFF:
-            _unsigned_will_do(dataset, said, download)
-            return Word() if said is None else Word(Manifest.read(unpacked(said, "manifest")))
+            owes = is_openpgp(download.file) and dataset.signature is SignaturePolicy.REQUIRED
+            if not owes:
+                _unsigned_will_do(dataset, said, download)
+            return Word(None if said is None else Manifest.read(unpacked(said, "manifest")), owes_signature=owes)
         if said is None:
             raise Rejected(ErrorCode.MANIFEST_INVALID, "the object has a signature in its metadata, and no manifest that it is of")
         return self._signed(unpacked(said, "manifest"), unpacked(signed, "signature"), dataset, download.file.event_time)
@@ -94,6 +101,11 @@ class Senders:
             message = "the manifest's created_at is longer ago than HIKYAKU_MANIFEST_MAX_AGE allows: was an old file put again?"
             raise Rejected(ErrorCode.MANIFEST_MISMATCH, message)
         return Word(said, said.sender, signature.fingerprint(signed.key))
+
+
+def is_openpgp(file: FileRef) -> bool:
+    """Whether its key says so."""
+    return file.key.endswith(OPENPGP)
 
 
 def _unsigned_will_do(dataset: Dataset, said: str | None, download: Download) -> None:

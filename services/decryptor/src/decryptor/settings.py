@@ -14,8 +14,12 @@ class DecryptorSettings(WorkerSettings, AwsSettings):
     """Directory of age identity files and OpenSSH ed25519 private keys, see `decryptor.keyring`."""
     allowed_signers: Path | None = None
     """OpenSSH allowed_signers file with the senders' public keys, see `decryptor.signers`. It need not exist: then nobody is known."""
+    openpgp_senders: Path | None = None
+    """Folder with the senders' OpenPGP public keys, see `decryptor.openpgp_senders`. It need not exist: then nobody is known by one."""
+    gnupg_dir: Path = Path("/dev/shm")  # noqa: S108 - homes are made there under random names, 0700
+    """Where gpg gets a home for each OpenPGP file: a tmpfs, for the secret keys are there while it is opened."""
     manifest_max_age: int | None = Field(default=None, ge=1)
-    """Seconds that a signed manifest may be older than its object in S3; any age unless set."""
+    """Seconds that a signed manifest, or an OpenPGP signature, may be older than its object in S3; any age unless set."""
     s3_connect_timeout: float = Field(default=5, gt=0)
     """Seconds to wait for a connection to S3, each of `s3_attempts` times."""
     s3_read_timeout: float = Field(default=30, gt=0)

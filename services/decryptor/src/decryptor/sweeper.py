@@ -1,10 +1,11 @@
-"""Sweeps the spool from the worker's own event loop: at its start and every few minutes."""
+"""Sweeps the spool, and where gpg's homes are, from the worker's own event loop: at its start and every few minutes."""
 
 from typing import Any
 
 from celery import bootsteps
 
 from decryptor import spool
+from decryptor.gnupg import Gnupg
 from decryptor.settings import DecryptorSettings
 
 
@@ -20,5 +21,6 @@ def sweeper(settings: DecryptorSettings) -> type[bootsteps.StartStopStep]:
 
     def sweep() -> None:
         spool.sweep(settings.spool_dir, settings.spool_max_age)
+        Gnupg(settings.gnupg_dir).sweep()
 
     return Sweeper

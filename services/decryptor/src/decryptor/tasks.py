@@ -10,10 +10,11 @@ from typing import Any, NoReturn
 from structlog.stdlib import BoundLogger
 
 from decryptor import caps, spool, verify
-from decryptor.decrypt import decrypt
+from decryptor.decrypt import Sink, decrypt
 from decryptor.download import S3, Download, Source, fetch
 from decryptor.keyring import Keyring
-from decryptor.sender import Senders, Word
+from decryptor.openpgp import OpenPgp
+from decryptor.sender import Senders, Word, is_openpgp
 from shared import deadline, keys, losses, protocol
 from shared.contract import Decrypted, DecryptedParcel, FileRef, Parcel, Problem
 from shared.errors import CourierError, ErrorCode, Rejected, Retryable
@@ -36,6 +37,8 @@ class Bench:
     """Seconds for an empty file."""
     admit: Callable[[FileRef], None] = caps.anything
     """Raises Rejected for a file that is not to be fetched at all."""
+    openpgp: OpenPgp | None = None
+    """Opens OpenPGP files; without, they are refused."""
 
 
 def decrypt_parcel(bench: Bench, data: dict[str, Any], lost: int = 0) -> dict[str, Any]:
@@ -69,7 +72,6 @@ def decrypt_item(bench: Bench, file: FileRef) -> Decrypted:
         log = log.bind(dataset=keys.route(file.key).dataset)
         log.info("start", key=file.key, size=file.size, attempt=file.attempt)
         failpoint(Point.DECRYPTOR_TAKEN, file.key)
-        _refuse_openpgp(file)
         bench.admit(file)
         with deadline.alarm(protocol.allowance(file.size, bench.timeout), _too_slow):
             download = fetch(bench.s3(), file, bench.sleep)
@@ -100,7 +102,7 @@ def decrypt_file(bench: Bench, download: Download, event: FileRef) -> Decrypted:
         source = Source(download.body)
         with spool.attempt(bench.spool_dir, download.file.file_id) as attempt:
             try:
-                identity = decrypt(source, attempt, bench.keyring)
+                identity, vouched = _open(bench, source, attempt, download.file, word)
             except Rejected as rejection:
                 raise _of_its_group(rejection, source, download, word) from None
             source.drain()
@@ -109,8 +111,20 @@ def decrypt_file(bench: Bench, download: Download, event: FileRef) -> Decrypted:
             attempt.publish()
             failpoint(Point.DECRYPTOR_PUBLISHED, event.key)
     return Decrypted(
-        file=download.file, sha256=source.sha256.hex(), signer=word.signer, recipient_identity=identity, declared=word.declared
+        file=download.file, sha256=source.sha256.hex(), signer=vouched.signer, recipient_identity=identity, declared=vouched.declared
     )
+
+
+def _open(bench: Bench, source: Source, sink: Sink, file: FileRef, word: Word) -> tuple[str, Word]:
+    """Decrypt all of it. Returns what opened it, and what is stated of it."""
+    if not is_openpgp(file):
+        return decrypt(source, sink, bench.keyring), word
+    if bench.openpgp is None:
+        raise Rejected(ErrorCode.OPENPGP_INVALID, "this decryptor opens no OpenPGP files: encrypt with age")
+    identity, vouched = bench.openpgp.open(source, sink, file, word)
+    if vouched.signer and not word.signer:
+        get_logger().info("signed", action="decrypt", file=file.file_id, signer=vouched.signer, key=vouched.key)
+    return identity, vouched
 
 
 class PartRejected(Rejected):
@@ -136,11 +150,6 @@ def _of_its_group(rejection: Rejected, source: Source, download: Download, word:
 def _too_slow() -> NoReturn:
     """Not an OSError: among the bytes of a body that would be taken for a damaged file."""
     raise Retryable(ErrorCode.TIMEOUT, "download and decryption took longer than HIKYAKU_DECRYPT_TIMEOUT allows for its size")
-
-
-def _refuse_openpgp(file: FileRef) -> None:
-    if file.key.endswith(".gpg"):
-        raise Rejected(ErrorCode.OPENPGP_INVALID, "this version does not open OpenPGP files yet: encrypt with age")
 
 
 def _log_problem(log: BoundLogger, error: CourierError, duration: float) -> None:

@@ -161,7 +161,7 @@ def _newest_missing(good: list[File], mode: Mode, actual: Counter[tuple[str, str
 
 def _untidy(file: File, end: str | None, world: World) -> Iterator[str]:
     """Of what was loaded the object is deleted or tagged, as its dataset wants it; of all else it is as it was."""
-    if file.kind is Kind.MISSING:
+    if file.kind is Kind.MISSING or file.key in world.given_up:
         return
     wish = AFTER_LOAD[file.dataset] if end in COUNTED else AfterLoad.KEEP
     version = world.s3.versions.get((BUCKET, file.key, file.version))

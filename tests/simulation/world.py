@@ -14,6 +14,7 @@ from fakes.sqs import StoredMessage
 from shared.contract import QueueName
 from shared.datasets import Mode
 from shared.datasets_file import DatasetsFile
+from shared.protocol import TIDY_TRIES
 from simulation.between import Between, Frame
 from simulation.files import DATASETS, File, Part
 from simulation.pollers import Poller
@@ -36,6 +37,7 @@ class World:
         late: those whose event has not arrived yet.
         history: which file came to which end, in the order of the commits.
         spent: receives that the faults so far may have cost a message.
+        given_up: keys of the objects that are neither tagged nor deleted, after refusals for which there were faults enough.
         tasks_lost: something may be left in the spool for the sweep.
     """
 
@@ -46,6 +48,7 @@ class World:
         self.late: list[File] = []
         self.history: list[tuple[File, str]] = []
         self.spent = 0
+        self.given_up: set[str] = set()
         self.tasks_lost = False
         self.workers_away = self.s3_away = self.sqs_away = False
         self.datasets, self.spool = datasets, spool
@@ -110,6 +113,12 @@ class World:
 
     def _file(self, body: str) -> File:
         return next(file for file in self.files if file.event == body)
+
+    def left_in_s3(self, key: str) -> None:
+        """A poller gives up to have an object tagged or deleted."""
+        self.tell(f"{key} is left in S3")
+        if self.spent >= TIDY_TRIES:
+            self.given_up.add(key)
 
     # Steps
 

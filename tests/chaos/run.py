@@ -96,7 +96,7 @@ def _judged(storm: Storm, sender: Sender, armed: Points, options: Options, note:
     # Of a broken line nothing more is to be learnt.
     if not findings:
         note("settled; redriving")
-        findings = redrive(stack, sender.sent)
+        findings = redrive(stack, crashes.as_redriven(sender.sent, crashed, settled.observed.ledger))
     acts, receives = [*storm.acts, *armed.acts(logs)], list(stack.receives().values())
     result = Run(sender.sent, acts, settled, findings, receives, stack.most_receives(), armed.kills(), crashed, stack.visibility_s)
     return replace(result, findings=[*findings, *recovery.check(result)])

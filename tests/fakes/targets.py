@@ -5,6 +5,7 @@ What surrounds them is the product's own: the claim, the savepoint, the decision
 
 import csv
 import io
+import math
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -14,7 +15,7 @@ from unittest import mock
 import psycopg
 
 from fakes.postgres import FakeConnection, Table, TableRow
-from loader import chunks, merging, relation, sqlstate, staging, upsert
+from loader import assembling, chunks, loading, merging, relation, sqlstate, staging, upsert
 from loader.layout import Layout
 from loader.reading import Readings
 from loader.relation import Relation
@@ -116,6 +117,9 @@ def replaced() -> Iterator[None]:
             (staging, "fill", fill),
             (upsert, "lock", lock),
             (chunks, "keep", keep),
+            # Nobody's real clock counts.
+            (assembling, "SAY_EVERY_S", math.inf),
+            (loading, "EXPIRE_EVERY_S", math.inf),
             (merging, "Merge", FakeMerge),
         ):
             stack.enter_context(mock.patch.object(module, name, fake))

@@ -15,8 +15,9 @@ from botocore import UNSIGNED
 from botocore.config import Config
 
 from chaos import crashes, points, recovery
+from chaos.entry import Entry
 from chaos.files import DATASETS, Damage, File
-from chaos.model import Entry, Observed
+from chaos.model import Observed
 from chaos.nemesis import Act
 from chaos.proxy import Fault, Proxies
 from chaos.referee import Settled

@@ -24,7 +24,7 @@ from chaos.sender import Sender
 from chaos.stack import LONG_VISIBILITY_S, SERVICES, SHORT_VISIBILITY_S, Stack
 from chaos.storm import LONG_STORM_S, Storm, schedule_calm, schedule_kills, schedule_outages
 
-SETTLE_SHORT_S, SETTLE_LONG_S = 75.0, 600.0
+SETTLE_SHORT_S, SETTLE_LONG_S = 90.0, 600.0
 LOCAL = Path(__file__).parents[2] / ".local"
 
 

@@ -4,7 +4,7 @@ import io
 import random
 import zlib
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 
@@ -14,6 +14,8 @@ from pyrage import x25519
 COLUMNS = "id bigint, file text, version int, body text"
 IDS_PER_KEY = 1_000_000
 FIRST_EVENT = datetime(2026, 1, 1, tzinfo=UTC)
+WRONG_GROUPS = 0.2
+"""Of all groups, those with a part that is wrong."""
 LARGE_SHARE, LARGE_MOST = 0.03, 25
 LARGE_ROWS = 18_000
 """About 2 MB."""
@@ -33,13 +35,15 @@ class Dataset:
 
     name: str
     mode: Mode
+    tagged: bool = False
+    """Whether the objects of its loaded files are to be tagged."""
 
 
 DATASETS = (
     Dataset("chaos_stock", Mode.UPSERT),
     Dataset("chaos_prices", Mode.UPSERT),
     Dataset("chaos_sales", Mode.APPEND),
-    Dataset("chaos_returns", Mode.APPEND),
+    Dataset("chaos_returns", Mode.APPEND, tagged=True),
     Dataset("chaos_branches", Mode.REPLACE),
 )
 MENDED = Dataset("chaos_mended", Mode.APPEND)
@@ -58,9 +62,13 @@ class Damage(StrEnum):
     VALUE = "value_invalid"
     CRASHED = "crashed"
     """Done to it by the storm, never by its maker."""
+    GROUP = "group_rejected"
+    """Nothing is wrong with it, but with another part of its group."""
 
 
-MADE = tuple(damage for damage in Damage if damage is not Damage.CRASHED)
+MADE = tuple(damage for damage in Damage if damage not in {Damage.CRASHED, Damage.GROUP})
+OF_A_PART = (Damage.TAMPERED, Damage.STRANGER, Damage.NOT_GZIP)
+"""What is found in a part by itself, and so rejects its group whenever it comes."""
 
 
 @dataclass(frozen=True)
@@ -78,6 +86,9 @@ class File:
         sequencer: as S3 would say it.
         event_time: as EventBridge would say it.
         copies: how often its event is sent at once.
+        group: the file is a part of this group, should it be one.
+        part: which, from 1.
+        parts: of how many.
     """
 
     number: int
@@ -90,6 +101,9 @@ class File:
     sequencer: str = ""
     event_time: str = ""
     copies: int = 1
+    group: str = ""
+    part: int = 0
+    parts: int = 0
 
 
 class Maker:
@@ -112,6 +126,7 @@ class Maker:
             (self._whole_table, 6),
             (self._rejected, 9),
             (self._corrected, 4),
+            (self._group, 6),
         ]
         self._to_be_mended()
         while len(self._made) < self._count:
@@ -193,6 +208,17 @@ class Maker:
         key = self._key(dataset)
         self._add(dataset, key, 1, self._csv(5, 1), self._random.choice([Damage.TAMPERED, Damage.RAGGED, Damage.VALUE]))
         self._add(dataset, key, 2, self._csv(5, 2))
+
+    def _group(self) -> None:
+        """A file in parts: all of it must be in the table, once, or nothing."""
+        dataset, parts = self._some(Mode.APPEND), self._random.randint(2, 4)
+        name, wrong = f"group-{self._keys}", self._random.randint(1, parts) if self._random.random() < WRONG_GROUPS else 0
+        damage = self._random.choice(OF_A_PART)
+        for part in range(1, parts + 1):
+            found = None if not wrong else damage if part == wrong else Damage.GROUP
+            rows = self._random.choice([1, 10, 40])
+            self._add(dataset, self._key(dataset), 1, self._csv(rows, 1), found, ordinary=self._random.random() < 0.3)
+            self._made[-1] = replace(self._made[-1], group=name, part=part, parts=parts)
 
     def _to_be_mended(self) -> None:
         self._add(MENDED, self._key(MENDED), 1, self._csv(20, 1), Damage.COLUMN)

@@ -4,18 +4,17 @@ The model is tolerant only where the promise is: which of two equal contents is 
 loaded before the newer one or is superseded, depend on the order of arrival. The tables are compared row by row.
 """
 
-import csv
-import io
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
-from chaos.files import Dataset, File, Mode
+from chaos import groups
+from chaos.entry import Entry, Row, rows
+from chaos.files import Damage, Dataset, File, Mode
 from chaos.sender import Sent
 
-Row = tuple[int, str, int, str]
 DECRYPTOR_FINDS = ("ciphertext_corrupt", "age_header_invalid", "no_matching_identity")
 
 
@@ -42,16 +41,6 @@ class Finding:
     story: str
 
 
-@dataclass(frozen=True)
-class Entry:
-    """A row of the ledger, as far as the model looks at it."""
-
-    status: str
-    error_code: str | None
-    rows_loaded: int | None
-    updated: float
-
-
 @dataclass
 class Observed:
     """What there is when all is settled.
@@ -60,6 +49,7 @@ class Observed:
         ledger: by key and version id.
         tables: rows by dataset.
         dead: key, version id and error_code of each dead letter.
+        untagged: key and version id of what has no tag and is of a dataset whose loaded files are to have one; what was given up is not.
         queued: messages in the ingest queue.
         spooled: names in the spool.
     """
@@ -69,6 +59,7 @@ class Observed:
     dead: list[tuple[str, str, str]]
     queued: int
     spooled: list[str]
+    untagged: frozenset[tuple[str, str]] = frozenset()
 
 
 @dataclass
@@ -85,6 +76,9 @@ class Judge:
         for versions in self._by_key().values():
             self._check_order([s for s in versions if s.file.damage is None])
         self._check_equal_contents()
+        for sent, story in groups.apart(self.sent, self.observed.ledger):
+            self._find(Harm.LOST, sent.file, story)
+        self._check_tags()
         for dataset in {s.file.dataset for s in self.sent}:
             self._check_table(dataset)
         self._check_dead_letters()
@@ -123,6 +117,8 @@ class Judge:
                 self._find(Harm.WRONG if kept else Harm.LOST, file, f"{_name(sent)}: {entry or 'nowhere in the ledger'}")
             elif file.damage is None:
                 self._check_good(sent, entry)
+            elif entry.status == "staged" and groups.may_wait(file, self.sent):
+                continue
             elif entry.status != "rejected" and not self._may_be_superseded(sent, entry):
                 self._find(Harm.WRONG, file, f"{_name(sent)} is {entry.status} instead of rejected with {file.damage}")
             elif entry.status == "rejected" and entry.error_code != file.damage:
@@ -134,7 +130,7 @@ class Judge:
     def _check_good(self, sent: Sent, entry: Entry) -> None:
         if entry.status not in {"loaded", "duplicate", "superseded"}:
             self._find(Harm.LOST, sent.file, f"{_name(sent)} is good and {entry.status} ({entry.error_code})")
-        if entry.status == "loaded" and entry.rows_loaded != len(rows(sent.file)):
+        if entry.status == "loaded" and not sent.file.group and entry.rows_loaded != len(rows(sent.file)):
             self._find(Harm.WRONG, sent.file, f"{_name(sent)}: the ledger tells of {entry.rows_loaded} rows")
 
     def _may_be_superseded(self, sent: Sent, entry: Entry) -> bool:
@@ -173,6 +169,11 @@ class Judge:
             statuses = [self._status(sent) for sent in equal]
             if len(equal) > 1 and statuses.count("loaded") > 1:
                 self._find(Harm.DOUBLED, equal[0].file, f"{_name(equal[0])}: equal contents are {statuses}")
+
+    def _check_tags(self) -> None:
+        for sent in self.sent:
+            if (sent.file.key, sent.version_id) in self.observed.untagged and self._status(sent) in {"loaded", "duplicate"}:
+                self._find(Harm.WRONG, sent.file, f"{_name(sent)} is {self._status(sent)}, and its object is not tagged")
 
     # The tables
 
@@ -218,7 +219,9 @@ class Judge:
             if sent is None or sent.file.damage is None:
                 self._find(Harm.FALSE_DLQ, sent.file if sent else None, f"{key} {version} is in the dead-letter queue: {code or 'by SQS'}")
         for sent in self.sent:
-            if self._status(sent) == "rejected" and (sent.file.key, sent.version_id) not in dead:
+            # A part that was staged is settled: its group's end is told by the part that brought it.
+            told = sent.file.damage is Damage.GROUP or (sent.file.key, sent.version_id) in dead
+            if self._status(sent) == "rejected" and not told:
                 self._find(Harm.LOST, sent.file, f"{_name(sent)} is rejected and not in the dead-letter queue")
 
 
@@ -228,13 +231,6 @@ def _harm(dataset: Dataset, expected: int, actual: int, *, other_version: bool) 
     if dataset.mode is Mode.REPLACE:
         return Harm.DOUBLED if actual > expected > 0 else Harm.WRONG_ORDER
     return Harm.LOST if actual < expected else Harm.DOUBLED
-
-
-def rows(file: File) -> list[Row]:
-    """The rows of a file's CSV."""
-    return [
-        (int(record[0]), record[1], int(record[2]), record[3]) for record in list(csv.reader(io.StringIO(file.csv.decode("utf-8"))))[1:]
-    ]
 
 
 def _name(sent: Sent) -> str:

@@ -11,8 +11,10 @@ from urllib.parse import unquote
 import psycopg
 from botocore.exceptions import BotoCoreError, ClientError
 
+from chaos import tags
+from chaos.entry import Entry
 from chaos.files import DATASETS, MENDED
-from chaos.model import Entry, Observed, typed
+from chaos.model import Observed, typed
 from chaos.sender import Sent
 from chaos.stack import Stack
 
@@ -90,6 +92,7 @@ def observe(stack: Stack) -> Observed:
         dead=[_dead(message) for message in stack.dead_letters()],
         queued=stack.queued(),
         spooled=[path.name for path in stack.spooled()],
+        untagged=tags.untagged(stack),
     )
 
 

@@ -24,7 +24,7 @@ from chaos.sender import Sender
 from chaos.stack import LONG_VISIBILITY_S, SERVICES, SHORT_VISIBILITY_S, Stack
 from chaos.storm import LONG_STORM_S, Storm, schedule_calm, schedule_kills, schedule_outages
 
-SETTLE_SHORT_S, SETTLE_LONG_S = 75.0, 600.0
+SETTLE_SHORT_S, SETTLE_LONG_S = 90.0, 600.0
 LOCAL = Path(__file__).parents[2] / ".local"
 
 
@@ -96,7 +96,7 @@ def _judged(storm: Storm, sender: Sender, armed: Points, options: Options, note:
     # Of a broken line nothing more is to be learnt.
     if not findings:
         note("settled; redriving")
-        findings = redrive(stack, sender.sent)
+        findings = redrive(stack, crashes.as_redriven(sender.sent, crashed, settled.observed.ledger))
     acts, receives = [*storm.acts, *armed.acts(logs)], list(stack.receives().values())
     result = Run(sender.sent, acts, settled, findings, receives, stack.most_receives(), armed.kills(), crashed, stack.visibility_s)
     return replace(result, findings=[*findings, *recovery.check(result)])

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 from chaos.files import File, body
 from chaos.stack import Stack
+from fakes.senders import metadata, stated
 
 
 @dataclass
@@ -76,8 +77,15 @@ class Sender:
 
     def _put(self, file: File) -> Sent:
         data = body(file, self.stack.endpoints["HIKYAKU_RECIPIENT"])
-        answer = self._s3.put_object(Bucket=self._bucket, Key=file.key, Body=data)
+        answer = self._s3.put_object(Bucket=self._bucket, Key=file.key, Body=data, Metadata=self._metadata(file, data))
         return Sent(file, answer["VersionId"], answer["ETag"].strip('"'), len(data))
+
+    def _metadata(self, file: File, data: bytes) -> dict[str, str]:
+        """The manifest of a part. It is not signed: nobody here is asked to."""
+        if not file.group:
+            return {}
+        group = {"group": file.group, "part": file.part, "parts": file.parts}
+        return metadata(stated(data, bucket=self._bucket, key=file.key, seq=file.number, **group))
 
     def _event(self, sent: Sent) -> str:
         obj = {

@@ -107,7 +107,8 @@ class Stack:
 
     def _prepare_datasets(self) -> None:
         """Tables without keys for append, so that a second load would show."""
-        entries = [f'[datasets.{dataset.name}]\nmode = "{dataset.mode}"\n' for dataset in (*DATASETS, MENDED)]
+        wishes = {True: 'after_load = "tag"\n', False: ""}
+        entries = [f'[datasets.{each.name}]\nmode = "{each.mode}"\n{wishes[each.tagged]}' for each in (*DATASETS, MENDED)]
         path = Path(self.endpoints["HIKYAKU_DATASETS"])
         path.write_text("\n".join([path.read_text(encoding="utf-8"), *entries]), encoding="utf-8")
         with self.database() as connection:

@@ -46,10 +46,10 @@ class Gate:
         signers = AllowedSigners(self.folder / "allowed_signers")
         return Senders(DatasetsFile(self.folder / "datasets.toml"), signers, self.max_age)
 
-    def take(self, said: dict[str, str], data: bytes = FILE, *, key: str = KEY, announced: str = "", **answer: Any) -> Decrypted:
-        """What becomes of an object with this metadata."""
+    def put(self, said: dict[str, str], data: bytes = FILE, *, key: str = KEY, announced: str = "", **answer: Any) -> FileRef:
+        """Store an object with this metadata."""
         self.version = self.s3.put(BUCKET, key, "v1", data, Metadata=said, **answer)
-        file = FileRef(
+        return FileRef(
             bucket=BUCKET,
             key=announced or key,
             version_id="v1",
@@ -59,8 +59,14 @@ class Gate:
             received_at=EVENT_TIME,
             message_id="m",
         )
+
+    def bench(self, **more: Any) -> Bench:
         keyring = Keyring(self.folder / "identities")
-        return decrypt_item(Bench(lambda: self.s3, keyring, self.spool, self.senders(), lambda _: None), file)
+        return Bench(lambda: self.s3, keyring, self.spool, self.senders(), lambda _: None, **more)
+
+    def take(self, said: dict[str, str], data: bytes = FILE, **how: Any) -> Decrypted:
+        """What becomes of an object with this metadata."""
+        return decrypt_item(self.bench(), self.put(said, data, **how))
 
     def signed(self, manifest: bytes | None = None, *, by: str = "acme", namespace: str = "hikyaku", **changes: Any) -> dict[str, str]:
         manifest = manifest or stated(FILE, **changes)

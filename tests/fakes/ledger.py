@@ -20,14 +20,15 @@ def pk_of(p: Mapping[str, Any]) -> Pk:
 def claimed(p: Mapping[str, Any], now: int) -> Row:
     """sql/claim.sql: a new row."""
     told = ("bucket", "key", "version_id", "file_id", "dataset", "dry_run", "etag", "sequencer", "event_time", "sha256", "signer")
-    told += ("sender", "seq", "order_by", "order_value")
+    told += ("sender", "seq", "order_by", "order_value", "declared_rows")
     unknown = dict.fromkeys(("error", "target", "mode", "content_sha256", "rows_in_file", "rows_loaded", "rows_changed", "loaded_at"))
+    unknown |= dict.fromkeys(("group_id", "part"))
     return {name: p[name] for name in told} | unknown | {"status": "failed", "error_code": "crashed", "attempts": 1, "updated_at": now}
 
 
 def retaken(found: Row, p: Mapping[str, Any]) -> Row:
     """sql/claim.sql: what changes in a row that is taken up again."""
-    kept = {name: p[name] if p[name] is not None else found[name] for name in ("sha256", "signer", "sender", "seq")}
+    kept = {name: p[name] if p[name] is not None else found[name] for name in ("sha256", "signer", "sender", "seq", "declared_rows")}
     return kept | {name: p[name] for name in ("dataset", "order_by", "order_value")} | {"attempts": found["attempts"] + 1}
 
 

@@ -18,6 +18,7 @@ import psycopg
 from psycopg import errors
 
 from fakes import ledger
+from fakes.groups import KINDS, GroupStatements, Tables
 from fakes.ledger import Pk, Row
 from loader import statements
 
@@ -49,6 +50,7 @@ class FakePostgres:
         files: the ledger, as committed.
         marks: the watermarks, as committed: value and file by dataset.
         tables: by qualified name, as committed.
+        groups: and their parts, as committed.
         away: refuses connections, and ends those that it has at their next word.
         step: called before each step with its name, and after a commit with "committed": a place to fail.
         on_commit: called with the ledger rows that a commit changed.
@@ -58,6 +60,7 @@ class FakePostgres:
         self.files: dict[Pk, Row] = {}
         self.marks: dict[str, tuple[str, str]] = {}
         self.tables: dict[str, Table] = {}
+        self.groups = Tables()
         self.locks: dict[Hashable, FakeConnection] = {}
         self.away = False
         self.step: Callable[[str], None] = lambda _: None
@@ -66,7 +69,10 @@ class FakePostgres:
         """Times of the ledger: no two are equal."""
 
 
-class FakeConnection:
+Savepoint = tuple[dict[Pk, Row], dict[str, tuple[str, str]], Tables, int, int]
+
+
+class FakeConnection(GroupStatements):
     """A session, with psycopg's surface as far as the loader uses it."""
 
     def __init__(self, server: FakePostgres) -> None:
@@ -76,19 +82,20 @@ class FakeConnection:
         self._depth = 0
         self._files: dict[Pk, Row] = {}
         self._marks: dict[str, tuple[str, str]] = {}
+        self._groups = Tables()
         self._merges: list[tuple[str, Callable[[Table], None]]] = []
         self._locks: list[Hashable] = []
 
     def close(self) -> None:
         """End the session; what it did not commit is gone."""
         self.closed = True
-        self._roll_back(({}, {}, 0, 0))
+        self._roll_back(_nothing())
 
     @contextmanager
     def transaction(self, *, force_rollback: bool = False) -> Iterator[None]:
         """A transaction, or a savepoint within one."""
         self.speak("begin")
-        savepoint = (dict(self._files), dict(self._marks), len(self._merges), len(self._locks))
+        savepoint = (dict(self._files), dict(self._marks), Tables().over(self._groups), len(self._merges), len(self._locks))
         self._depth += 1
         try:
             yield
@@ -124,15 +131,16 @@ class FakeConnection:
         changes = [Change(self.server.files.get(pk), row) for pk, row in self._files.items()]
         self.server.files |= self._files
         self.server.marks |= self._marks
+        self.server.groups = self.server.groups.over(self._groups)
         for name, merge in self._merges:
             merge(self.server.tables[name])
-        self._roll_back(({}, {}, 0, 0))
+        self._roll_back(_nothing())
         if changes:
             self.server.on_commit(changes)
         self.speak("committed")
 
-    def _roll_back(self, savepoint: tuple[dict[Pk, Row], dict[str, tuple[str, str]], int, int]) -> None:
-        self._files, self._marks, merges, locks = savepoint
+    def _roll_back(self, savepoint: Savepoint) -> None:
+        self._files, self._marks, self._groups, merges, locks = savepoint
         del self._merges[merges:]
         for name in self._locks[locks:]:
             del self.server.locks[name]
@@ -167,6 +175,15 @@ class FakeConnection:
         """The answer's one row."""
         answer: tuple[Any, ...] | None = self._answer
         return answer
+
+    def fetchall(self) -> list[tuple[Any, ...]]:
+        """The answer's rows."""
+        answer: list[tuple[Any, ...]] = self._answer
+        return answer
+
+    def cursor(self, *, binary: bool = False) -> "FakeCursor":  # noqa: ARG002 - psycopg's
+        """One for a statement."""
+        return FakeCursor(self)
 
     def _setting(self, _statement: bytes, _parameters: Any) -> None:
         """A session's setting: without time it makes no difference."""
@@ -210,6 +227,20 @@ class FakeConnection:
             self._marks[p["dataset"]] = (p["watermark"], p["key"])
 
 
+@dataclass(frozen=True, slots=True)
+class FakeCursor:
+    """Of a session that does one thing at a time."""
+
+    connection: FakeConnection
+
+    def execute(self, statement: str, parameters: Any = None) -> FakeConnection:
+        """As the session does."""
+        return self.connection.execute(statement, parameters)
+
+    def close(self) -> None:
+        """Nothing is open."""
+
+
 class FakeDatabase:
     """Stands in for `loader.database.Database`."""
 
@@ -240,8 +271,14 @@ class FakeDatabase:
         return False
 
 
+def _nothing() -> Savepoint:
+    return {}, {}, Tables(), 0, 0
+
+
 @cache
 def _kind(statement: bytes | str) -> str:
+    if statement in KINDS:
+        return KINDS[statement]
     text = statement if isinstance(statement, bytes) else statement.encode()
     marks: Sequence[tuple[bytes, str]] = (
         (b"INSERT INTO hikyaku.files", "claim"),

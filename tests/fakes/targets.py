@@ -5,18 +5,21 @@ What surrounds them is the product's own: the claim, the savepoint, the decision
 
 import csv
 import io
+import math
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from pathlib import Path
 from typing import Any
 from unittest import mock
 
 import psycopg
 
 from fakes.postgres import FakeConnection, Table, TableRow
-from loader import merging, relation, sqlstate, staging, upsert
+from loader import assembling, chunks, loading, merging, relation, sqlstate, staging, upsert
 from loader.layout import Layout
 from loader.reading import Readings
 from loader.relation import Relation
+from loader.source import opened
 from loader.staging import Staged
 from loader.upsert import Merged
 from shared.datasets import Dataset, Mode
@@ -33,19 +36,31 @@ def look_up(connection: Any, dataset: Dataset) -> Relation:
 
 
 def fill(connection: Any, target: Relation, readings: Readings) -> Staged:
-    """The file's rows, put aside in the session."""
-    [reading] = readings.parts
-    source = reading.open()
-    text = b"".join(source.chunks()).decode()
-    connection.speak("copy")
+    """The rows of a file, or of all parts, put aside in the session."""
     table: Table = connection.server.tables[str(target)]
+    sources = [reading.open() for reading in readings.parts]
+    parts = [_rows(b"".join(source.chunks()).decode(), table) for source in sources]
+    connection.speak("copy")
+    connection.staged = [row for rows in parts for row in rows]
+    count, by_part = len(connection.staged), tuple(map(len, parts))
+    content = staging.content_of([source.sha256 for source in sources])
+    return Staged("staged", Layout(()), table.columns[: table.key], count, count, content, by_part=by_part)
+
+
+def _rows(text: str, table: Table) -> list[TableRow]:
     header, *rows = csv.reader(io.StringIO(text))
     if tuple(header) != table.columns:
         raise Rejected(ErrorCode.COLUMNS_MISMATCH, "the names in the first line are no columns of the table")
     if any(len(row) != len(header) for row in rows):
         raise Rejected(ErrorCode.CSV_MALFORMED, "a line has too few or too many fields")
-    connection.staged = [tuple(row) for row in rows]
-    return Staged("staged", Layout(()), tuple(header[: table.key]), len(rows), len(rows), source.sha256, by_part=(len(rows),))
+    return [tuple(row) for row in rows]
+
+
+def keep(connection: Any, group_id: int, part: int, path: Path) -> None:
+    """A part waits for the others."""
+    connection.speak("keep")
+    with opened(path) as spooled:
+        connection.wait_in_part(group_id, part, spooled.read())
 
 
 def lock(connection: Any, target: Relation) -> None:
@@ -101,6 +116,10 @@ def replaced() -> Iterator[None]:
             (relation, "look_up", look_up),
             (staging, "fill", fill),
             (upsert, "lock", lock),
+            (chunks, "keep", keep),
+            # Nobody's real clock counts.
+            (assembling, "SAY_EVERY_S", math.inf),
+            (loading, "EXPIRE_EVERY_S", math.inf),
             (merging, "Merge", FakeMerge),
         ):
             stack.enter_context(mock.patch.object(module, name, fake))

@@ -102,7 +102,7 @@ class Desk:
 
 def _clean_desk(database: Database, folder: Path) -> Iterator[Desk]:
     with database.connect("hikyaku_migrator") as migrator:
-        migrator.execute("TRUNCATE hikyaku.files, hikyaku.watermarks CASCADE")
+        migrator.execute("TRUNCATE hikyaku.files, hikyaku.groups, hikyaku.watermarks CASCADE")
     with database.connect() as connection:
         yield Desk(database, folder, connection)
 

@@ -15,8 +15,9 @@ from botocore import UNSIGNED
 from botocore.config import Config
 
 from chaos import crashes, points, recovery
+from chaos.entry import Entry, rows
 from chaos.files import DATASETS, Damage, File
-from chaos.model import Entry, Observed
+from chaos.model import Harm, Judge, Observed
 from chaos.nemesis import Act
 from chaos.proxy import Fault, Proxies
 from chaos.referee import Settled
@@ -110,6 +111,62 @@ def test_a_file_whose_processes_were_killed_thrice_may_be_crashed() -> None:
     assert crashes.killed_thrice(files, ledger, deaths(2)) == frozenset()
     assert crashes.killed_thrice([sent(number, 1.0) for number in range(3)], ledger, deaths(3)) == frozenset(), "too many to be chance"
     assert [s.file.damage for s in crashes.as_damaged(files, frozenset({0}))] == [Damage.CRASHED, None]
+
+
+def part(number: int, damage: Damage | None = None) -> Sent:
+    csv = b"id,file,version,body\n" + b"".join(b"%d,f,1,b\n" % (10 * number + n) for n in range(number))
+    file = File(number, DATASETS[2], f"incoming/chaos_sales/{number}", 1, csv, damage, group="g", part=number, parts=2)
+    return Sent(file, "v", "e", 1, 1.0)
+
+
+PARTS = [part(1), part(2)]
+
+
+def entries(one: Entry, two: Entry) -> dict[tuple[str, str], Entry]:
+    return {(sent.file.key, "v"): entry for sent, entry in zip(PARTS, (one, two), strict=True)}
+
+
+def judged(parts: Sequence[Sent], ledger: dict[tuple[str, str], Entry], *tables: Sent, **more: Any) -> set[Harm]:
+    found = [row for sent in tables for row in rows(sent.file)]
+    dead = [(key, version, entry.error_code or "") for (key, version), entry in ledger.items() if entry.status == "rejected"]
+    observed = Observed(ledger, {DATASETS[2].name: found}, more.pop("dead", dead), 0, [], **more)
+    return {finding.harm for finding in Judge(parts, observed).judge()}
+
+
+LOADED_PART, LAST_PART, STAGED = (Entry(status, None, count, 2.0) for status, count in (("loaded", None), ("loaded", 3), ("staged", None)))
+SPOILED = Entry("rejected", "group_rejected", None, 2.0)
+
+
+def test_a_group_is_loaded_as_a_whole() -> None:
+    assert judged(PARTS, entries(LOADED_PART, LAST_PART), *PARTS) == set()
+    assert judged(PARTS, entries(LAST_PART, LOADED_PART), *PARTS) == set()
+    assert Harm.LOST in judged(PARTS, entries(LOADED_PART, STAGED), PARTS[0]), "apart"
+    assert Harm.LOST in judged(PARTS, entries(STAGED, STAGED))
+    assert Harm.DOUBLED in judged(PARTS, entries(LOADED_PART, LAST_PART), *PARTS, PARTS[1])
+    assert judged(PARTS, entries(LAST_PART, LAST_PART), *PARTS) == {Harm.LOST}, "both say that they were the last"
+
+
+def test_of_a_group_with_a_wrong_part_nothing_is_loaded() -> None:
+    parts = [part(1, Damage.GROUP), part(2, Damage.NOT_GZIP)]
+    ledger = entries(SPOILED, Entry("rejected", "gzip_invalid", None, 2.0))
+    key = parts[1].file.key
+    assert judged(parts, ledger, dead=[(key, "v", "gzip_invalid")]) == set(), "the first was staged: its message is settled"
+    assert Harm.DOUBLED in judged(parts, ledger, parts[0])
+    assert Harm.WRONG in judged(parts, entries(STAGED, ledger[key, "v"]))
+
+
+def test_a_group_with_a_part_that_crashed_may_wait_and_is_rejected_for_good_once_it_knows() -> None:
+    crashed = crashes.as_damaged(PARTS, frozenset({2}))
+    assert [sent.file.damage for sent in crashed] == [Damage.GROUP, Damage.CRASHED]
+    waiting, told = (entries(one, Entry("rejected", "crashed", None, 9.0)) for one in (STAGED, SPOILED))
+    assert judged(crashed, waiting) == judged(crashed, told) == set()
+    redriven = [[sent.file.damage for sent in crashes.as_redriven(PARTS, frozenset({2}), ledger)] for ledger in (waiting, told)]
+    assert redriven == [[None, None], [Damage.GROUP, Damage.GROUP]]
+
+
+def test_what_is_loaded_has_its_tag() -> None:
+    untagged = frozenset({(PARTS[0].file.key, "v")})
+    assert judged(PARTS, entries(LOADED_PART, LAST_PART), *PARTS, untagged=untagged) == {Harm.WRONG}
 
 
 def test_failpoints_make_their_share_of_the_kills() -> None:

@@ -32,6 +32,8 @@ IN_ITS_RECEIVER = [Point.POLLER_RECEIVED, Point.POLLER_HELD, Point.POLLER_SUBMIT
 POLLER = sorted((p for p in Point if p.startswith("poller.")), key=lambda p: (p not in IN_ITS_RECEIVER, p is not Point.POLLER_EXTENDED))
 REJECTED = Point.POLLER_LETTER_SENT
 """Its file is one that will not load: no other has a dead letter."""
+TIDY = frozenset({Point.DECRYPTOR_TIDYING, Point.DECRYPTOR_TIDIED})
+"""Their files are of a dataset that wants its objects tagged."""
 ON_THE_WAY = (
     # Held until a heartbeat has come by: one every third of the visibility timeout, and up to a round of the keeper later.
     f"decryptor.taken(*/{Point.POLLER_EXTENDED}.*)=sleep:{VISIBILITY_TIMEOUT_S * 3 // 4}@1",
@@ -66,7 +68,8 @@ class World:
 
     def send(self, name: str) -> None:
         """Send the file of a point, or a poison."""
-        self.files[name] = self.line.send(self.table, b"unknown\n1\n" if name == REJECTED else content(name), name)
+        dataset = f"{self.table}_tidied" if name in TIDY else self.table
+        self.files[name] = self.line.send(dataset, b"unknown\n1\n" if name == REJECTED else content(name), name)
 
     def wait_for(self, point: Point) -> None:
         """Until the point's file has been there."""
@@ -98,7 +101,9 @@ def world(start_stack: Start, tmp_path_factory: pytest.TempPathFactory) -> World
         HIKYAKU_FAILPOINTS_DIR=str(counts),
     )
     table = line.table("id int, item text")
-    line.configure(f'[datasets.{table}]\nmode = "append"\n')
+    line.configure(
+        f'[datasets.{table}]\nmode = "append"\n[datasets.{table}_tidied]\ntable = "{table}"\nmode = "append"\nafter_load = "tag"\n'
+    )
     made = World(line, counts, table, {})
     for name in [*(point for point in Point if point not in POLLER), *POISON]:
         made.send(name)
@@ -130,6 +135,18 @@ def test_others_flow_meanwhile(world: World) -> None:
 def test_a_kill_at(world: World, point: Point) -> None:
     world.wait_for(point)
     assert_loaded_once(world, point)
+
+
+@pytest.mark.parametrize("point", sorted(TIDY))
+def test_an_object_is_tagged_after_a_kill_at(world: World, point: Point) -> None:
+    world.wait_for(point)
+    line, put = world.line, world.files[point]
+
+    def tags() -> dict[str, str]:
+        found = line.s3.get_object_tagging(Bucket=line.bucket, Key=put.key, VersionId=put.version_id)["TagSet"]
+        return {tag["Key"]: tag["Value"] for tag in found}
+
+    eventually(lambda: tags() == {"hikyaku": "loaded"}, what="its object is tagged", timeout=RECOVERY_S)
 
 
 @pytest.mark.parametrize("name", POISON)

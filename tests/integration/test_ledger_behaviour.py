@@ -53,14 +53,14 @@ def fresh(database: Database) -> Iterator[Callable[[], RealBench]]:
         desk = Desk(database, Path(folder), owner)
 
         def make() -> RealBench:
-            migrator.execute("TRUNCATE hikyaku.files, hikyaku.watermarks CASCADE")
+            migrator.execute("TRUNCATE hikyaku.files, hikyaku.groups, hikyaku.watermarks CASCADE")
             return RealBench(desk)
 
         yield make
         desk.loader._database.close()
 
 
-@compared(25)
+@compared(60)
 @given(history=histories)
 def test_the_fake_says_what_postgresql_says(fresh: Callable[[], RealBench], history: list[Delivery]) -> None:
     real = told(fresh(), history)

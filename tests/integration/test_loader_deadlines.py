@@ -204,7 +204,7 @@ def test_the_worker_hands_a_task_the_number_of_its_losses(stock: Desk, tmp_path:
         }
     )
     task: Any = build_app(settings).tasks[TaskName.LOAD]
-    assert task.max_retries == losses.TRIES
+    assert task.max_retries == losses.MOST_RETRIES
     parcel = DecryptedParcel(parcel_id="p", items=(stock.decrypted(stock.file(key()), A),)).dump()
     task.push_request(retries=losses.TRIES)
     try:

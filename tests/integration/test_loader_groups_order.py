@@ -107,6 +107,22 @@ def test_what_a_group_lacks_is_told_by_ranges(stock: Desk) -> None:
     assert progress(stock) == [("big", "open", 12, 4, "2, 5-7, 9-12")]
 
 
+HISTORY = 'SELECT "group", part, parts, lacks FROM hikyaku.file_history ORDER BY key'
+
+
+def test_the_history_names_a_files_group_and_what_it_lacks(stock: Desk) -> None:
+    stock.send("incoming/stock/alone.csv.gz.age", "id,v\n9,alone\n")
+    one, two, three = parts_of()
+    send(stock, three, one)
+    alone = (None, None, None, None)
+    for user in ("hikyaku_operator", "hikyaku_owner"):
+        with stock.database.connect(user) as connection:
+            waiting = connection.execute(HISTORY).fetchall()
+        assert waiting == [alone, ("big", 1, 3, "2"), ("big", 3, 3, "2")]
+    send(stock, two)
+    assert stock.rows(HISTORY) == [alone, *[("big", part, 3, None) for part in (1, 2, 3)]]
+
+
 def test_the_operator_does_not_read_what_waits(stock: Desk) -> None:
     send(stock, parts_of()[0])
     for user in ("hikyaku_operator", "hikyaku_owner"):

@@ -1,8 +1,10 @@
 """Parts that are wrong: alone, together, or by single records; each is told with its file and line."""
 
+from dataclasses import replace
+
 import pytest
 
-from integration.group_fixture import ALL, KEY, THREE, chunks, parts_of, send, statuses, table, told, wrong
+from integration.group_fixture import ALL, KEY, THREE, chunks, parts_of, progress, send, statuses, table, told, wrong
 from integration.loader_fixture import Desk
 from shared.errors import ErrorCode
 
@@ -26,6 +28,30 @@ def test_a_part_that_the_decryptor_rejects_rejects_the_group(stock: Desk, place:
     assert (table(stock), chunks(stock)) == ([], 0)
     # It comes again under another name.
     assert send(stock, *parts_of(group="again"))[-1].status == "loaded"
+
+
+@pytest.mark.parametrize("code", [ErrorCode.CRASHED, ErrorCode.TIMEOUT, ErrorCode.TOO_LARGE])
+def test_a_part_that_nobody_reads_rejects_the_group_even_if_it_is_the_first(stock: Desk, code: ErrorCode) -> None:
+    one, two, _ = parts_of()
+    assert stock.loader.settle(two.item(stock, problem=code)).error_code == code
+    assert told(send(stock, one)) == [("rejected", "group_rejected")]
+    assert progress(stock) == [("big", "rejected", 3, 0, None)]
+
+
+def test_an_unsigned_part_that_nobody_reads_does_a_signed_group_no_harm(stock: Desk) -> None:
+    one, two, three = parts_of()
+    send(stock, one)
+    assert stock.loader.settle(replace(two, signer=None).item(stock, problem=ErrorCode.CRASHED)).status == "rejected"
+    assert told(send(stock, two, three)) == [("staged", None), ("loaded", None)]
+
+
+def test_a_part_that_is_gone_leaves_its_group_waiting(stock: Desk) -> None:
+    one, two, three = parts_of()
+    send(stock, one)
+    gone = two.item(stock, problem=ErrorCode.OBJECT_MISSING).model_copy(update={"declared": None, "signer": None})
+    assert stock.loader.settle(gone).error_code == "object_missing"
+    assert progress(stock) == [("big", "open", 3, 1, "2-3")]
+    assert told(send(stock, two, three)) == [("staged", None), ("loaded", None)]
 
 
 def test_a_part_that_is_no_gzip_rejects_the_group(stock: Desk) -> None:

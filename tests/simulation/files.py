@@ -8,6 +8,7 @@ from typing import Any
 
 from fakes.line import BUCKET, body, eventbridge
 from fakes.s3 import FakeS3, etag
+from fakes.senders import metadata, stated
 from shared.contract import AfterLoad
 from shared.datasets import Mode
 from shared.failpoint import Point
@@ -24,6 +25,8 @@ CONFIGURATION = "\n".join(
 CONTENTS = "ABX"
 """X is the same under every key of a dataset."""
 POISONOUS = "log/poison"
+GROUPS = ("log", "stock")
+"""Datasets whose files may come in parts."""
 
 
 class Kind(StrEnum):
@@ -44,6 +47,20 @@ POISON = {Kind.POISON_DECRYPTOR: Point.DECRYPTOR_WRITTEN, Kind.POISON_LOADER: Po
 
 
 @dataclass(frozen=True)
+class Part:
+    """Which part of which group a file is, and how the group's parts are."""
+
+    group: str
+    number: int
+    kinds: tuple[Kind, ...]
+
+    @property
+    def is_loaded(self) -> bool:
+        """Whether the group can be."""
+        return set(self.kinds) == {Kind.GOOD}
+
+
+@dataclass(frozen=True)
 class File:
     """One version of an object; a higher number is a later upload."""
 
@@ -51,6 +68,7 @@ class File:
     path: str
     content: str
     kind: Kind
+    part: Part | None = None
 
     def __str__(self) -> str:
         return f"{self.path}#{self.number}" + (f" ({self.kind})" if self.kind is not Kind.GOOD else f"={self.content}")
@@ -77,7 +95,8 @@ class File:
 
     @property
     def is_good(self) -> bool:
-        return self.kind is Kind.GOOD
+        """Whether it is to be loaded: a part only with all others."""
+        return self.kind is Kind.GOOD and (self.part is None or self.part.is_loaded)
 
     @property
     def is_poison(self) -> bool:
@@ -102,7 +121,14 @@ class File:
         if self.kind is Kind.MISSING:
             s3.mark_deleted(BUCKET, self.key, self.version)
         else:
-            s3.put(BUCKET, self.key, self.version, self.data)
+            s3.put(BUCKET, self.key, self.version, self.data, Metadata=self._metadata)
+
+    @property
+    def _metadata(self) -> dict[str, str]:
+        if self.part is None:
+            return {}
+        group = {"group": self.part.group, "part": self.part.number, "parts": len(self.part.kinds)}
+        return metadata(stated(self.data, bucket=BUCKET, key=self.key, seq=self.number, **group))
 
     @cached_property
     def event(self) -> str:

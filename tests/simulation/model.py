@@ -7,7 +7,7 @@ from decryptor import spool
 from fakes.line import BUCKET
 from shared.contract import AfterLoad
 from shared.datasets import Mode
-from simulation.files import AFTER_LOAD, DATASETS, File, Kind
+from simulation.files import AFTER_LOAD, DATASETS, File, Kind, Part
 from simulation.queue import DLQ
 from simulation.world import World
 
@@ -53,6 +53,8 @@ def _wrong_fates(history: History) -> Iterator[str]:
 
 def fates(file: File, before: History) -> frozenset[str]:
     """What a file may become, after what was committed before."""
+    if file.part is not None:
+        return frozenset({part_end(file, file.part)} | ({"staged"} if file.kind in {Kind.GOOD, Kind.MALFORMED} else set()))
     if file.dry_run and file.is_good:
         return frozenset({"tested"})
     if not file.is_good:
@@ -61,6 +63,15 @@ def fates(file: File, before: History) -> frozenset[str]:
     if outdone(file, before):
         return frozenset({"superseded"})
     return frozenset({"duplicate"} if is_duplicate(file, before) else {"loaded"})
+
+
+def part_end(file: File, part: Part) -> str:
+    """What a part of a group comes to in the end, in any order of arrival. What is gone says nothing of a group."""
+    if file.kind is Kind.MISSING or Kind.CORRUPT in part.kinds:
+        return "rejected"
+    if Kind.MISSING in part.kinds:
+        return "staged"
+    return "loaded" if part.is_loaded else "rejected"
 
 
 def outdone(file: File, before: History) -> bool:
@@ -86,7 +97,21 @@ def is_duplicate(file: File, before: History) -> bool:
 # Losses
 
 
+def _lost_part(file: File, part: Part, end: str | None, world: World) -> Iterator[str]:
+    if end != (expected := part_end(file, part)):
+        yield f"lost: {file}, part {part.number} of {part.group}, is {end or 'nowhere in the ledger'} instead of {expected}"
+    dead = set(world.sqs.bodies(DLQ))
+    if file.kind in {Kind.CORRUPT, Kind.MISSING} and file.event not in dead:
+        yield f"lost: {file} is {end}, and not in the dead-letter queue"
+    group = [other for other in world.files if other.part is not None and other.part.group == part.group]
+    if end == "rejected" and not any(other.event in dead for other in group):
+        yield f"lost: the group of {file} is rejected, and no part is in the dead-letter queue"
+
+
 def _lost(file: File, end: str | None, world: World) -> Iterator[str]:
+    if file.part is not None:
+        yield from _lost_part(file, file.part, end, world)
+        return
     newer = any(other.number > file.number and other.path == file.path and other.is_good for other in world.files)
     if file.is_good and end in {None, "failed", "rejected"}:
         yield f"lost: {file} is good, and {end or 'nowhere in the ledger'}"
@@ -136,7 +161,7 @@ def _newest_missing(good: list[File], mode: Mode, actual: Counter[tuple[str, str
 
 def _untidy(file: File, end: str | None, world: World) -> Iterator[str]:
     """Of what was loaded the object is deleted or tagged, as its dataset wants it; of all else it is as it was."""
-    if file.kind is Kind.MISSING:
+    if file.kind is Kind.MISSING or file.key in world.given_up:
         return
     wish = AFTER_LOAD[file.dataset] if end in COUNTED else AfterLoad.KEEP
     version = world.s3.versions.get((BUCKET, file.key, file.version))

@@ -5,9 +5,10 @@ from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 from unittest import mock
 
+import decryptor.part
 from fakes.broker import Task
 from fakes.postgres import SETTLED_GUARD
-from loader import ledger, loading, statements
+from loader import groups, ledger, loading, statements
 from poller.courier import Courier
 from poller.in_flight import InFlight
 from poller.outbox import Outbox
@@ -155,6 +156,39 @@ def missing_objects_rejected() -> Iterator[None]:
         yield
 
 
+@contextmanager
+def parts_loaded_one_by_one() -> Iterator[None]:
+    """The loader takes each part for a file by itself."""
+    with mock.patch.object(ledger.Job, "part", None):
+        yield
+
+
+@contextmanager
+def only_the_last_part_tidied() -> Iterator[None]:
+    """The message of the part that came last sees to its own object."""
+    with mock.patch.object(groups, "with_siblings", lambda _connection, _job, outcome: outcome):
+        yield
+
+
+@contextmanager
+def siblings_told_once() -> Iterator[None]:
+    """The loader names the other parts when it loads the group, and not when the message comes again."""
+    with_siblings = groups.with_siblings
+
+    def fresh(connection: Any, job: Any, outcome: Any) -> Any:
+        return with_siblings(connection, job, outcome) if outcome.target else outcome
+
+    with mock.patch.object(groups, "with_siblings", fresh):
+        yield
+
+
+@contextmanager
+def corrupt_parts_tell_no_group() -> Iterator[None]:
+    """The decryptor keeps to itself whose part it rejects."""
+    with mock.patch.object(decryptor.part, "of_its_group", lambda rejection, *_: rejection):
+        yield
+
+
 MUTATIONS: dict[str, tuple[Mutation, str]] = {
     "settle before commit": (settle_before_commit, "lost"),
     "ledger outside the transaction": (ledger_outside_transaction, "doubled"),
@@ -166,6 +200,10 @@ MUTATIONS: dict[str, tuple[Mutation, str]] = {
     "no heartbeat": (no_heartbeat, "burnt"),
     "settled before tidied": (settle_before_tidy, "untidy"),
     "superseded files deleted": (superseded_deleted, "untidy"),
+    "parts loaded one by one": (parts_loaded_one_by_one, "apart"),
+    "only the last part tidied": (only_the_last_part_tidied, "untidy"),
+    "the other parts named once": (siblings_told_once, "untidy"),
+    "corrupt parts tell no group": (corrupt_parts_tell_no_group, "instead of rejected"),
     "files rejected whose loaded object is gone": (missing_objects_rejected, "false DLQ"),
 }
 """By name: how the product is broken, and what the simulation must say."""

@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 
 from simulation.between import Armed
-from simulation.files import CONTENTS, KEYS, POISON, POISONOUS, File
+from simulation.files import CONTENTS, GROUPS, KEYS, POISON, POISONOUS, File, Part
 from simulation.model import judge
 from simulation.rounds import Rounds
-from simulation.schedule import Action, Announce, Happen, Put, Schedule, Step, Wait
+from simulation.schedule import Action, Announce, Happen, Put, PutGroup, Schedule, Step, Wait
 from simulation.stage import Stage
 from simulation.troubles import Troubles
 from simulation.world import World
@@ -39,6 +39,8 @@ class Player:
         match action:
             case Put():
                 self._put(action)
+            case PutGroup():
+                self._put_group(action)
             case Announce():
                 self._announce(action.which)
             case Wait():
@@ -56,6 +58,16 @@ class Player:
         world.put(file)
         if not put.late:
             world.announce(file)
+
+    def _put_group(self, put: PutGroup) -> None:
+        world, dataset = self._world, GROUPS[put.dataset]
+        name = f"g{len(world.files) + 1}"
+        for number, (kind, late) in enumerate(zip(put.kinds, put.late, strict=True), 1):
+            path = f"{dataset}/{name}-{number}"
+            file = File(len(world.files) + 1, path, "G", kind, Part(name, number, put.kinds))
+            world.put(file)
+            if not late:
+                world.announce(file)
 
     def _announce(self, which: int) -> None:
         if waiting := [*self._world.late, *self._world.files]:

@@ -1,5 +1,6 @@
 """The poller: the product's own courier over the fakes."""
 
+from collections.abc import Callable
 from functools import cache
 from typing import TYPE_CHECKING, Any, cast
 
@@ -8,6 +9,7 @@ from kombu.exceptions import OperationalError
 from fakes.broker import Canvas
 from fakes.line import BUCKET
 from poller.courier import Courier
+from poller.held import Finished
 from poller.pipeline import Pipeline
 from poller.settings import PollerSettings
 from poller.sqs import SQS_ERRORS, IngestQueue
@@ -25,6 +27,18 @@ def _settings(name: str) -> PollerSettings:
     return PollerSettings.model_validate(given | {"visibility_timeout": VISIBILITY_S, "max_in_flight": 4})
 
 
+class _Courier(Courier):
+    """The product's, which is overheard."""
+
+    left: Callable[[str], None]
+    """Told the key of each object that is given up."""
+
+    def _conclude(self, *finished: Finished) -> None:
+        for key in (key for each in finished for key, given_up in each.tidied if given_up):
+            self.left(key)
+        super()._conclude(*finished)
+
+
 class Poller(Process):
     """A poller; its three threads take turns."""
 
@@ -37,7 +51,7 @@ class Poller(Process):
         """A new process."""
         super().start()
         world = self.world
-        self.courier = Courier(
+        self.courier = _Courier(
             _settings(self.name),
             IngestQueue(cast("Any", world.sqs), QUEUE, DLQ, VISIBILITY_S),
             Pipeline(cast("Any", Canvas(world.redis)), self.name, _settings(self.name).task_deadline),
@@ -46,6 +60,7 @@ class Poller(Process):
             workers_answer=world.workers_answer,
             chance=lambda: 1.0,
         )
+        self.courier.left = world.left_in_s3
 
     def steps(self) -> list[str]:
         """What it could do now."""

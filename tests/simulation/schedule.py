@@ -5,7 +5,7 @@ from enum import StrEnum
 
 from hypothesis import strategies as st
 
-from simulation.files import CONTENTS, KEYS, Kind
+from simulation.files import CONTENTS, GROUPS, KEYS, Kind
 
 
 class Effect(StrEnum):
@@ -51,6 +51,15 @@ class Put:
 
 
 @dataclass(frozen=True, slots=True)
+class PutGroup:
+    """A sender uploads a file in parts; the events of some come later."""
+
+    dataset: int
+    kinds: tuple[Kind, ...]
+    late: tuple[bool, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Announce:
     """An event arrives: one that is late, or one again."""
 
@@ -83,7 +92,7 @@ class Step:
     meanwhile: "tuple[Action, ...]" = ()
 
 
-Action = Put | Announce | Wait | Happen | Step
+Action = Put | PutGroup | Announce | Wait | Happen | Step
 Schedule = list[Action]
 
 # How Hypothesis chooses
@@ -107,6 +116,15 @@ def _weighted(*weighted: tuple[int, st.SearchStrategy[Action]]) -> st.SearchStra
 
 
 puts = st.builds(Put, st.integers(0, len(KEYS) - 1), st.integers(0, len(CONTENTS) - 1), st.sampled_from(_KINDS), st.booleans())
+_PART_KINDS = (Kind.GOOD,) * 12 + (Kind.CORRUPT, Kind.MALFORMED, Kind.MISSING)
+groups = st.integers(2, 3).flatmap(
+    lambda parts: st.builds(
+        PutGroup,
+        st.integers(0, len(GROUPS) - 1),
+        st.tuples(*[st.sampled_from(_PART_KINDS)] * parts),
+        st.tuples(*[st.booleans()] * parts),
+    )
+)
 _which = st.integers(0, 9)
 _plain = st.builds(Step, _which)
 _announce = st.builds(Announce, _which)
@@ -123,7 +141,8 @@ def _stretch(troubles: set[Trouble], effects: set[Effect]) -> st.SearchStrategy[
 
 
 def _schedules(stretch: st.SearchStrategy[Schedule]) -> st.SearchStrategy[Schedule]:
-    parts = st.tuples(st.lists(puts, min_size=1, max_size=4), stretch, stretch, stretch, stretch)
+    first = st.lists(_weighted((5, puts), (1, groups)), min_size=1, max_size=4)
+    parts = st.tuples(first, stretch, stretch, stretch, stretch)
     return parts.map(lambda each: [action for part in each for action in part])
 
 

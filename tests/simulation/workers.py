@@ -53,7 +53,7 @@ class Worker(Process):
             return
         tag, task = self._task
         try:
-            if task.retries < losses.TRIES:
+            if task.retries < losses.MOST_RETRIES:
                 self.world.redis.publish(replace(task, retries=task.retries + 1))
             elif task.errback is not None:
                 self.world.redis.publish(task.errback)

@@ -1,6 +1,8 @@
 """The world of one schedule: all services, all fakes, one clock, and the story of what happened."""
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from redis.exceptions import ConnectionError as RedisConnectionError
 
@@ -12,8 +14,9 @@ from fakes.sqs import StoredMessage
 from shared.contract import QueueName
 from shared.datasets import Mode
 from shared.datasets_file import DatasetsFile
+from shared.protocol import TIDY_TRIES
 from simulation.between import Between, Frame
-from simulation.files import DATASETS, File
+from simulation.files import DATASETS, File, Part
 from simulation.pollers import Poller
 from simulation.process import Process
 from simulation.queue import DLQ, MAX_RECEIVE_COUNT, QUEUE, SimulatedSQS
@@ -34,6 +37,7 @@ class World:
         late: those whose event has not arrived yet.
         history: which file came to which end, in the order of the commits.
         spent: receives that the faults so far may have cost a message.
+        given_up: keys of the objects that are neither tagged nor deleted, after refusals for which there were faults enough.
         tasks_lost: something may be left in the spool for the sweep.
     """
 
@@ -44,6 +48,7 @@ class World:
         self.late: list[File] = []
         self.history: list[tuple[File, str]] = []
         self.spent = 0
+        self.given_up: set[str] = set()
         self.tasks_lost = False
         self.workers_away = self.s3_away = self.sqs_away = False
         self.datasets, self.spool = datasets, spool
@@ -109,6 +114,12 @@ class World:
     def _file(self, body: str) -> File:
         return next(file for file in self.files if file.event == body)
 
+    def left_in_s3(self, key: str) -> None:
+        """A poller gives up to have an object tagged or deleted."""
+        self.tell(f"{key} is left in S3")
+        if self.spent >= TIDY_TRIES:
+            self.given_up.add(key)
+
     # Steps
 
     def workers_answer(self) -> bool:
@@ -147,10 +158,25 @@ class World:
         for change in changes:
             file, status = names[change.after["key"], change.after["version_id"]], change.after["status"]
             self.tell(f"committed: {file} is {status} {change.after['error_code'] or ''}".rstrip())
-            if change.before is not None and change.before["status"] not in {"failed", "rejected"}:
+            if change.before is not None and change.before["status"] not in {"failed", "rejected", "staged"}:
                 self.harm(f"{file} was {change.before['status']} and became {status}")
             if status != "failed":
                 self.history.append((file, status))
+        for file in {names[change.after["key"], change.after["version_id"]] for change in changes if change.after["status"] == "loaded"}:
+            self._check_group(file)
+
+    def _check_group(self, file: File) -> None:
+        """Of a group with a part that is loaded, all are."""
+        if file.part is None:
+            return
+        rows = self.postgres.files.values()
+        loaded = sum(row["status"] == "loaded" and row["group_id"] is not None and self._is_of(row, file.part) for row in rows)
+        if loaded != len(file.part.kinds):
+            self.harm(f"apart: {file} is loaded, and only {loaded} of its group's {len(file.part.kinds)} parts are")
+
+    def _is_of(self, row: Mapping[str, Any], part: Part) -> bool:
+        file = next(file for file in self.files if (file.key, file.version) == (row["key"], row["version_id"]))
+        return file.part is not None and file.part.group == part.group
 
     def received(self, message: StoredMessage) -> None:
         """SQS hands a message out."""

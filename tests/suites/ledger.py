@@ -18,6 +18,7 @@ TABLES = ("log", "stock", "whole", "daily", "counted")
 CONFIGURATION = """
 [datasets.log]
 mode = "append"
+after_load = "tag"
 [datasets.whole]
 mode = "replace"
 [datasets.daily]
@@ -41,6 +42,7 @@ LEDGER = (
     "mode",
     "order_by",
     "order_value",
+    "part",
 )
 Told = tuple[Any, ...]
 
@@ -74,10 +76,14 @@ class Delivery:
     """What the decryptor found out."""
     seq: int | None = None
     """Of its manifest, if it has one."""
+    group: tuple[str, int, int] | None = None
+    """Of its manifest: group, part and parts."""
 
     @property
     def declared(self) -> Declared | None:
-        return None if self.seq is None else Declared(sender="acme", seq=self.seq, created_at="2026-05-01T00:00:00Z")
+        group = dict(zip(("group", "part", "parts"), self.group, strict=True)) if self.group else {}
+        said = {"sender": "acme", "seq": self.seq, "created_at": "2026-05-01T00:00:00Z", **group}
+        return None if self.seq is None else Declared.model_validate(said)
 
     @property
     def file(self) -> FileRef:
@@ -94,12 +100,16 @@ class Delivery:
 
     def bring(self, bench: Bench) -> Told:
         """To the loader; returns what it says."""
+        settled = self.settle(bench)
+        return settled.verdict, settled.status, settled.error_code
+
+    def settle(self, bench: Bench) -> Settlement:
+        """To the loader; returns all that it says."""
         problem = None
         if self.found is not None:
             retry = self.found is ErrorCode.STORAGE_UNAVAILABLE
             problem = Problem(error_code=self.found, message="what happened", retry=retry)
-        settled = bench.settle(self.file, None if problem else self.content, self.declared, problem)
-        return settled.verdict, settled.status, settled.error_code
+        return bench.settle(self.file, None if problem else self.content, self.declared, problem)
 
 
 A, B, BAD = "id,v\n1,a\n2,a\n", "id,v\n1,b\n", "id,v\n1,a,too much\n"
@@ -114,12 +124,28 @@ _deliveries = st.builds(
     st.sampled_from((None, None, None, None, ErrorCode.CIPHERTEXT_CORRUPT, ErrorCode.STORAGE_UNAVAILABLE)),
     st.sampled_from((1, 2, 9, 10, None)),
 )
-histories = st.lists(_deliveries, min_size=1, max_size=8)
+
+
+def _part(table: str, group: str, part: int, version: int = 1, *, letter: str = "a", found: ErrorCode | None = None) -> Delivery:
+    content = BAD if letter == "?" else f"id,v\n{part},{letter}\n"
+    return Delivery(f"{table}/{group}-{part}", version, content, str(version), version, found, 1, (group, part, 2))
+
+
+_parts = st.builds(
+    _part,
+    st.sampled_from(("log", "log", "stock", "whole")),
+    st.sampled_from("gh"),
+    st.sampled_from((1, 2)),
+    st.sampled_from((1, 1, 2)),
+    letter=st.sampled_from("aaab?"),
+    found=st.sampled_from((*[None] * 6, ErrorCode.CIPHERTEXT_CORRUPT, ErrorCode.SIGNATURE_INVALID)),
+)
+histories = st.one_of(st.lists(each, min_size=1, max_size=8) for each in (_deliveries, _parts, st.one_of(_deliveries, _parts)))
 
 
 def told(bench: Bench, history: list[Delivery]) -> list[Any]:
     """Everything that a history makes of a bench, to be compared with another's."""
-    answers = [delivery.bring(bench) for delivery in history]
+    answers = [delivery.settle(bench).model_dump(exclude={"error"}) for delivery in history]
     return [answers, bench.ledger(), {table: bench.rows(table) for table in TABLES}, bench.marks()]
 
 
@@ -230,6 +256,27 @@ def test_a_number_that_was_used_or_is_missing_is_refused(bench: Bench) -> None:
 def test_a_dry_run_leaves_nothing_but_its_row(bench: Bench) -> None:
     assert _of("test/stock/a")(1, A).bring(bench) == ("done", "tested", None)
     assert (bench.rows("stock"), bench.marks()) == ([], [])
+
+
+def test_a_group_is_loaded_with_its_last_part_which_names_the_others(bench: Bench) -> None:
+    one, two = (_part("log", "g", part) for part in (1, 2))
+    assert one.bring(bench) == ("done", "staged", None)
+    assert bench.rows("log") == []
+    for _ in range(2):
+        last = two.settle(bench)
+        assert (last.status, [each.key for each in last.siblings]) == ("loaded", [one.file.key])
+    assert one.settle(bench).siblings == ()
+    assert bench.rows("log") == [("1", "a"), ("2", "a")]
+    assert [(row[2], row[-1]) for row in bench.ledger()] == [("loaded", 1), ("loaded", 2)]
+
+
+def test_a_part_that_is_rejected_rejects_its_group(bench: Bench) -> None:
+    one, two = (_part("log", "g", part) for part in (1, 2))
+    one.bring(bench)
+    assert replace(two, found=ErrorCode.CIPHERTEXT_CORRUPT).bring(bench) == ("rejected", "rejected", "ciphertext_corrupt")
+    assert [row[2:4] for row in bench.ledger()] == [("rejected", "group_rejected"), ("rejected", "ciphertext_corrupt")]
+    assert two.bring(bench) == ("rejected", "rejected", "group_rejected")
+    assert bench.rows("log") == []
 
 
 def test_a_table_that_is_not_there(bench: Bench) -> None:

@@ -42,7 +42,8 @@ class Dialect:
     @property
     def encoded_by_us(self) -> bool:
         """PostgreSQL is given the very bytes of the file."""
-        return self.encoding not in UTF16 and (self.delimiter < "@" or self.encoding not in {"cp932", "gb18030", "gbk", "big5"})
+        plain = max(self.delimiter, self.escape) < "@"
+        return self.encoding not in UTF16 and (plain or self.encoding not in {"cp932", "gb18030", "gbk", "big5"})
 
     def field(self, text: str | None, *, alone: bool, quoted: bool = False) -> str:
         """One field."""

@@ -98,11 +98,14 @@ def test_a_spool_that_is_gone_refuses_nothing(datasets: DatasetsFile, tmp_path: 
 
 
 def test_nothing_is_fetched_of_what_is_too_large(datasets: DatasetsFile, tmp_path: Path) -> None:
-    s3 = FakeS3()
+    """Its metadata is looked at: it may be a part, whose group is to know."""
+    s3, file = FakeS3(), ref(11)
+    version = s3.put(file.bucket, file.key, "v", bytes(11))
     bench = Bench(lambda: s3, Keyring(tmp_path), tmp_path, anyone(tmp_path / "any.toml"), admit=Caps(tmp_path, datasets, 10).admit)
-    problem = decrypt_item(bench, ref(11)).problem
+    problem = decrypt_item(bench, file).problem
     assert problem is not None
-    assert (problem.error_code, problem.retry, s3.requests) == (ErrorCode.TOO_LARGE, False, [])
+    assert (problem.error_code, problem.retry) == (ErrorCode.TOO_LARGE, False)
+    assert [wire.given for wire in version.wires] == [0]
 
 
 # A real tmpfs

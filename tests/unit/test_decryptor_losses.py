@@ -4,13 +4,13 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from decryptor.keyring import Keyring
 from decryptor.tasks import Bench, decrypt_parcel
+from fakes.s3 import FakeS3
 from fakes.welcome import anyone
 from shared import celery_app, losses
 from shared.contract import DecryptedParcel, FileRef, Parcel, Problem
@@ -26,7 +26,7 @@ A, B = ref("a.csv.gz.gpg", "m1"), ref("b.csv.gz.gpg", "m2")
 
 
 def outcome(tmp_path: Path, files: tuple[FileRef, ...], lost: int) -> list[tuple[str, bool] | None]:
-    bench: Any = Bench(SimpleNamespace, Keyring(tmp_path), tmp_path, anyone(tmp_path / "datasets.toml"))  # type: ignore[arg-type]
+    bench = Bench(FakeS3, Keyring(tmp_path), tmp_path, anyone(tmp_path / "datasets.toml"), lambda _: None)
     data = decrypt_parcel(bench, Parcel(parcel_id="p", files=files).dump(), lost)
     return [item.problem and (item.problem.error_code, item.problem.retry) for item in DecryptedParcel.read(data).items]
 
@@ -59,7 +59,7 @@ def test_files_of_one_message_share_its_fate(tmp_path: Path) -> None:
 
 
 def test_what_the_poller_has_given_up_is_not_tried(tmp_path: Path) -> None:
-    problem = Problem(error_code="timeout", message="three times", retry=False)
+    problem = Problem(error_code="timeout", message="three times", retry=True)
     data = decrypt_parcel(UNTOUCHED, Parcel(parcel_id="p", files=(A,), problem=problem).dump(), 0)
     assert [item.problem for item in DecryptedParcel.read(data).items] == [problem]
 

@@ -9,8 +9,10 @@ from botocore.exceptions import EndpointConnectionError
 from decryptor.tidy import tidy, tidy_parcel
 from fakes.line import BUCKET, KEY, file_ref
 from fakes.s3 import FakeS3, client_error, etag
+from shared import failpoint
 from shared.contract import AfterLoad, Chore, FileRef, SettledParcel, TidyParcel, UnknownPayloadError
 from shared.errors import CourierError, ErrorCode, Rejected, Retryable
+from shared.failpoint import FailpointError, Point
 
 BOTH = [AfterLoad.TAG, AfterLoad.DELETE]
 LOADED = {"hikyaku": "loaded"}
@@ -152,6 +154,19 @@ def test_a_bug_surfaces(s3: FakeS3) -> None:
     chore = Chore(file=file_ref(), after_load="tag")
     with pytest.raises(ZeroDivisionError):
         tidy_parcel(lambda: s3, TidyParcel(parcel_id="p", chores=(chore,)).dump())
+
+
+@pytest.mark.parametrize(("point", "left"), [(Point.DECRYPTOR_TIDYING, {"v0", "v1", "v2"}), (Point.DECRYPTOR_TIDIED, {"v0", "v2"})])
+def test_the_step_lies_between_two_points(s3: FakeS3, point: Point, left: set[str]) -> None:
+    """What S3 knows when the process ends just there."""
+    parcel = TidyParcel(parcel_id="p", chores=(Chore(file=file_ref(), after_load="delete"),))
+    failpoint.arm({failpoint.VARIABLE: f"{point}=raise"})
+    try:
+        with pytest.raises(FailpointError):
+            tidy_parcel(lambda: s3, parcel.dump())
+    finally:
+        failpoint.arm({})
+    assert set(versions(s3)) == left
 
 
 def test_a_newer_payload_is_not_guessed_at() -> None:

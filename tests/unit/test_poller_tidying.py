@@ -6,7 +6,7 @@ from structlog.testing import capture_logs
 from fakes.clock import Clock
 from fakes.line import FakeBroker, FakePipeline, body, eventbridge, native, native_record, problem, settled, settlement, tidied
 from fakes.poller import DLQ, QUEUE, courier, queues, settings
-from shared.contract import AfterLoad, FileRef, Problem, SettledParcel, Verdict
+from shared.contract import AfterLoad, FileRef, Problem, SettledParcel, Sibling, Verdict
 from shared.errors import ErrorCode
 from shared.protocol import LONGEST_PROBE_S, MOST_OWN_FAILURES, TIDY_TRIES, Dependency
 
@@ -318,6 +318,46 @@ def test_of_several_files_only_those_that_want_it(world: World) -> None:
     assert world.sqs.bodies(DLQ) == []
     world.tidy()
     assert (world.left, len(world.sqs.bodies(DLQ))) == (0, 1)
+
+
+PARTS = tuple(Sibling(key=f"incoming/orders/part-{n}.csv.gz.age", version_id=f"p{n}", etag=f"e{n}") for n in (1, 2))
+
+
+def complete(world: World, wish: str | None = DELETE) -> FileRef:
+    """The last part of a group is loaded."""
+    [file] = world.receive("part-3")
+    told = settlement(file, after_load=wish).model_copy(update={"siblings": PARTS})
+    world.courier.settle(SettledParcel(parcel_id="", settlements=(told,)))
+    world.courier.keep()
+    return file
+
+
+def test_the_message_that_completed_a_group_waits_for_the_objects_of_all(world: World) -> None:
+    file = complete(world)
+    [(parcel_id, chores)] = world.pipeline.chores
+    assert [(c.file.key, c.file.version_id, c.file.etag, c.after_load) for c in chores] == [
+        (file.key, file.version_id, file.etag, DELETE),
+        *((part.key, part.version_id, part.etag, DELETE) for part in PARTS),
+    ]
+    for number, chore in enumerate(chores):
+        assert (world.left, len(world.courier.in_flight)) == (1, 1), number
+        world.courier.settle(tidied(parcel_id, (chore.file,)))
+        world.courier.keep()
+    assert (world.left, world.counted) == (0, {"": 3})
+
+
+def test_a_part_s_object_that_s3_keeps_refusing_is_told_by_its_own_key(world: World) -> None:
+    complete(world)
+    with capture_logs() as logs:
+        for _ in range(TIDY_TRIES):
+            parcel_id, chores = world.pipeline.chores[-1]
+            for chore in chores:
+                refused = REFUSED if chore.file.key == PARTS[0].key else None
+                world.courier.settle(tidied(parcel_id, (chore.file,), refused))
+            world.courier.keep()
+            world.wait(LONGEST_PROBE_S)
+    assert [log["key"] for log in logs if log["event"] == "left_in_s3"] == [PARTS[0].key]
+    assert (world.left, world.counted) == (0, {"": 2, "tidy_refused": 1})
 
 
 def test_an_older_chain_that_reports_late_starts_nothing_anew(world: World) -> None:

@@ -188,6 +188,14 @@ class AfterLoad(StrEnum):
     """This version is deleted for good."""
 
 
+class Sibling(Payload):
+    """A file of the same group as another, in the same bucket."""
+
+    key: str
+    version_id: str
+    etag: str
+
+
 class Settlement(Payload):
     """What became of one file, for the poller that holds its message."""
 
@@ -206,6 +214,9 @@ class Settlement(Payload):
     after_load: str | None = None
     """What is to be done with its object before the message goes: an `AfterLoad`, or one that a newer loader knows. None: nothing. An
     older poller does nothing."""
+    siblings: tuple[Sibling, ...] = ()
+    """Files with whose objects the same is to be done: the file completed their group, and their own messages are settled. An older poller
+    leaves them as they are."""
 
 
 class Chore(Payload):

@@ -228,7 +228,8 @@ class Options(BaseModel):
     """Bytes above which a record, without its line end, makes a file `too_large`; it can only be lowered."""
     after_load: AfterLoad = AfterLoad.KEEP
     """What happens to the object in S3 once its rows are committed, or were before under another key (`duplicate`). Any other file's
-    object stays. The decryptor must be allowed to: parameter `AfterLoad` of `aws/stack.yaml`."""
+    object stays. Of a [group](#groups), the objects of all its parts, once it is loaded. The decryptor must be allowed to: parameter
+    `AfterLoad` of `aws/stack.yaml`."""
     group_expires: Lifetime = "7d"
     """How long a [group](#groups) waits for all of its parts, counted from its first: days, hours or minutes, as `7d`, `12h`, `30m`."""
     signature: SignaturePolicy = SignaturePolicy.REQUIRED

@@ -14,7 +14,9 @@ from shared.contract import FileRef, Problem
 from shared.errors import ErrorCode
 
 TRIES = CHILD_LOSSES + 1
-"""How often a file may take its process down. So often a parcel is handed out again, the last time only to be told `crashed`."""
+"""How often a file may take its process down. The parcel is handed out once more, only to be told `crashed`."""
+MOST_RETRIES = TRIES + 1
+"""And once more, should even that have cost a process: the decryptor looks whose part the file is, and does not the second time."""
 
 
 def verdict(files: Sequence[FileRef], lost: int) -> Problem | None:

@@ -29,7 +29,7 @@ def add(app: Celery, name: TaskName, work: Work, files_of: deadline.FilesOf, set
         bind=True,
         shared=False,
         name=name,
-        max_retries=losses.TRIES,
+        max_retries=losses.MOST_RETRIES,
         default_retry_delay=celery_app.RETRY_DELAY_S,
         Request=deadline.limited(files_of, settings.task_deadline, settings.task_time_limit, slack=slack),
     )

@@ -9,11 +9,12 @@ from typing import Any, NoReturn
 
 from structlog.stdlib import BoundLogger
 
-from decryptor import caps, spool, verify
+from decryptor import caps, part, spool, verify
 from decryptor.decrypt import Sink, decrypt
 from decryptor.download import S3, Download, Source, fetch
 from decryptor.keyring import Keyring
 from decryptor.openpgp import OpenPgp
+from decryptor.part import PartRejected
 from decryptor.sender import Senders, Word, is_openpgp
 from shared import deadline, keys, losses, protocol
 from shared.contract import Decrypted, DecryptedParcel, FileRef, Parcel, Problem
@@ -51,16 +52,28 @@ def decrypt_parcel(bench: Bench, data: dict[str, Any], lost: int = 0) -> dict[st
     """
     parcel = Parcel.read(data)
     hopeless = parcel.problem or losses.verdict(parcel.files, lost)
-    items = tuple(_given_up(file, hopeless) if hopeless else decrypt_item(bench, file) for file in parcel.files)
+    may_look = lost <= losses.TRIES
+    items = tuple(_given_up(bench, file, hopeless, may_look) if hopeless else decrypt_item(bench, file) for file in parcel.files)
     for file in parcel.files:
         failpoint(Point.DECRYPTOR_RETURNING, file.key)
     return DecryptedParcel(parcel_id=parcel.parcel_id, items=items).dump()
 
 
-def _given_up(file: FileRef, problem: Problem) -> Decrypted:
+def _given_up(bench: Bench, file: FileRef, problem: Problem, may_look: bool) -> Decrypted:
     log = get_logger().bind(action="decrypt", file=file.file_id, message_id=file.message_id)
     log.warning("retry" if problem.retry else "reject", key=file.key, error_code=problem.error_code, reason=problem.message)
-    return Decrypted(file=file, problem=problem)
+    found, word = (file, Word()) if problem.retry or not may_look else _look(bench, file, read=True)
+    return Decrypted(file=found, signer=word.signer, declared=word.declared, problem=problem)
+
+
+def _look(bench: Bench, file: FileRef, *, read: bool) -> tuple[FileRef, Word]:
+    """What a group may be told of a file that nobody decrypts. Of a file that can't be looked at, nothing."""
+    try:
+        with deadline.alarm(protocol.allowance(file.size, bench.timeout), _too_slow):
+            return part.look(bench.s3(), bench.senders, file, bench.sleep, read=read)
+    except CourierError as error:
+        get_logger().info("unknown_part", action="decrypt", file=file.file_id, error_code=error.error_code, reason=error.message)
+        return file, Word()
 
 
 def decrypt_item(bench: Bench, file: FileRef) -> Decrypted:
@@ -72,7 +85,7 @@ def decrypt_item(bench: Bench, file: FileRef) -> Decrypted:
         log = log.bind(dataset=keys.route(file.key).dataset)
         log.info("start", key=file.key, size=file.size, attempt=file.attempt)
         failpoint(Point.DECRYPTOR_TAKEN, file.key)
-        bench.admit(file)
+        _admit(bench, file)
         with deadline.alarm(protocol.allowance(file.size, bench.timeout), _too_slow):
             download = fetch(bench.s3(), file, bench.sleep)
             found = download.file
@@ -104,7 +117,7 @@ def decrypt_file(bench: Bench, download: Download, event: FileRef) -> Decrypted:
             try:
                 identity, vouched = _open(bench, source, attempt, download.file, word)
             except Rejected as rejection:
-                raise _of_its_group(rejection, source, download, word) from None
+                raise part.of_its_group(rejection, source, download, word) from None
             source.drain()
             verify.received(source, download, word.manifest)
             failpoint(Point.DECRYPTOR_WRITTEN, event.key)
@@ -127,29 +140,17 @@ def _open(bench: Bench, source: Source, sink: Sink, file: FileRef, word: Word) -
     return identity, vouched
 
 
-class PartRejected(Rejected):
-    """A part of a group that is as its sender made it, and will not do: the loader is to tell the group."""
-
-    def __init__(self, rejection: Rejected, word: Word) -> None:
-        super().__init__(rejection.error_code, rejection.message)
-        self.word = word
-
-
-def _of_its_group(rejection: Rejected, source: Source, download: Download, word: Word) -> Rejected:
-    """What was altered on its way, or put there by somebody else, does no group any harm."""
-    if word.declared is None or word.declared.group is None:
-        return rejection
-    source.drain()
-    try:
-        verify.received(source, download, word.manifest)
-    except Rejected:
-        return rejection
-    return PartRejected(rejection, word)
-
-
 def _too_slow() -> NoReturn:
     """Not an OSError: among the bytes of a body that would be taken for a damaged file."""
     raise Retryable(ErrorCode.TIMEOUT, "download and decryption took longer than HIKYAKU_DECRYPT_TIMEOUT allows for its size")
+
+
+def _admit(bench: Bench, file: FileRef) -> None:
+    try:
+        bench.admit(file)
+    except Rejected as rejection:
+        # Not read: of what has the size that its sender stated, all bytes are too many.
+        raise PartRejected(rejection, _look(bench, file, read=False)[1]) from None
 
 
 def _log_problem(log: BoundLogger, error: CourierError, duration: float) -> None:

@@ -8,6 +8,7 @@ from botocore import exceptions as boto
 from decryptor.download import S3, facts, is_missing, spellings, transport_errors
 from shared.contract import AfterLoad, Chore, FileRef, Problem, SettledParcel, Tidied, TidyParcel
 from shared.errors import CourierError, ErrorCode, Rejected, Retryable
+from shared.failpoint import Point, failpoint
 from shared.logging import get_logger
 
 TAG = {"Key": "hikyaku", "Value": "loaded"}
@@ -36,7 +37,9 @@ def _report(s3: Callable[[], S3], chore: Chore) -> Tidied:
     log = get_logger().bind(action="tidy", file=file.file_id, message_id=file.message_id, key=file.key, after_load=chore.after_load)
     problem = None
     try:
+        failpoint(Point.DECRYPTOR_TIDYING, file.key)
         tidy(s3(), file, chore.after_load)
+        failpoint(Point.DECRYPTOR_TIDIED, file.key)
     except CourierError as error:
         problem = Problem.of(error)
         log.warning("retry" if problem.retry else "reject", error_code=error.error_code, reason=error.message)

@@ -160,7 +160,7 @@ class Assembling:
         rejects.store(self.connection, readings, brought.wrong)
         wrong = Counter(places.part(record.line) for record in brought.wrong)
         counts = [wrong[number] for number in range(1, group.parts + 1)]
-        groups.finish(self.connection, group, brought.outcome, brought.by_part, counts)
+        groups.finish(self.connection, group, brought.outcome, brought.by_part, counts, last=member.part)
         mine = member.part - 1
         return replace(brought.outcome, rows_in_file=brought.by_part[mine], rows_rejected=counts[mine], event_time=group.newest)
 

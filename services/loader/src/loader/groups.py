@@ -7,17 +7,20 @@ from typing import Any
 
 import psycopg
 
-from loader import statements
+from loader import ledger, statements
 from loader.ledger import Job, Outcome
 from loader.reading import Version
-from shared.contract import Declared
+from shared.contract import Declared, Sibling
 from shared.datasets import Dataset
 from shared.errors import ErrorCode, Rejected
+from shared.logging import get_logger
 from shared.manifest import MOST_PARTS
-from shared.protocol import FileStatus
+from shared.protocol import TIDIED, FileStatus
 
 Connection = psycopg.Connection[Any]
 OPEN, EXPIRED = "open", "expired"
+MOST_SIBLINGS = 1000
+"""Objects that one message sees to beside its own: two calls of S3 each, in one task, and half a megabyte in Redis."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,12 +137,12 @@ def add(connection: Connection, job: Job, group: Group, part: int, content: Cont
 
 def reject(connection: Connection, group: Group, error: str) -> None:
     """End the group without loading it; its staged files are rejected with it."""
-    _end(connection, group, FileStatus.REJECTED, error)
+    _end(connection, group, FileStatus.REJECTED, error=error)
     connection.execute(statements.GROUP_GIVE_UP, {"groups": [group.group_id]})
     connection.execute(statements.GROUP_FORGET, {"groups": [group.group_id]})
 
 
-def finish(connection: Connection, group: Group, outcome: Outcome, records: Sequence[int], wrong: Sequence[int]) -> None:
+def finish(connection: Connection, group: Group, outcome: Outcome, records: Sequence[int], wrong: Sequence[int], *, last: int) -> None:
     """End the group as a whole, and all its files but the one that came last.
 
     Args:
@@ -148,16 +151,30 @@ def finish(connection: Connection, group: Group, outcome: Outcome, records: Sequ
         outcome: of the whole.
         records: of each part; none where it was not read to its end.
         wrong: records of each part that were put aside.
+        last: the part that came last.
     """
-    _end(connection, group, outcome.status, None)
+    _end(connection, group, outcome.status, last_part=last)
     counted = {"numbers": list(range(1, group.parts + 1)), "records": list(records), "wrong": list(wrong)}
     said = {"status": outcome.status, "target": outcome.target, "mode": outcome.mode, "content_sha256": outcome.content_sha256}
     connection.execute(statements.GROUP_FINISH, {**counted, **said, "group_id": group.group_id})
     connection.execute(statements.GROUP_FORGET, {"groups": [group.group_id]})
 
 
-def _end(connection: Connection, group: Group, status: FileStatus, error: str | None) -> None:
-    connection.execute(statements.GROUP_END, {"group_id": group.group_id, "status": status, "error": error})
+def with_siblings(connection: Connection, job: Job, outcome: Outcome) -> Outcome:
+    """Add to the outcome of a file that completed a group whose objects are to go its own's way: their messages are long settled."""
+    if ledger.wish(outcome.status, job.dataset) is None:
+        return outcome
+    asked = {**job.parameters, "tidied": list(TIDIED), "most": MOST_SIBLINGS}
+    rows = connection.execute(statements.GROUP_SIBLINGS, asked).fetchall()
+    if rows and rows[0][3] > len(rows):
+        left = rows[0][3] - len(rows)
+        get_logger().warning("left_in_s3", action="load", file=job.item.file.file_id, key=job.item.file.key, objects=left)
+    return replace(outcome, siblings=tuple(Sibling(key=row[0], version_id=row[1], etag=row[2]) for row in rows))
+
+
+def _end(connection: Connection, group: Group, status: FileStatus, *, error: str | None = None, last_part: int | None = None) -> None:
+    said = {"group_id": group.group_id, "status": status, "error": error, "last_part": last_part}
+    connection.execute(statements.GROUP_END, said)
 
 
 def give_up(connection: Connection, groups: Sequence[int]) -> None:

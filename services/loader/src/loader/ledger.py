@@ -13,7 +13,7 @@ from loader import order, statements
 from loader.order import BY_TIME, Order
 from loader.relation import Relation
 from shared import keys, protocol
-from shared.contract import AfterLoad, Declared, Decrypted, Settlement
+from shared.contract import AfterLoad, Declared, Decrypted, Settlement, Sibling
 from shared.datasets import Dataset, Datasets, Mode, OnDuplicateContent, SeqPolicy
 from shared.errors import CourierError, ErrorCode, Rejected, Retryable
 from shared.protocol import FILE_MOVES, FileStatus
@@ -43,6 +43,8 @@ class Outcome:
     """Of the dataset's own column, if it is newer than what the ledger has."""
     event_time: str | None = None
     """Of a group: its newest part's."""
+    siblings: tuple[Sibling, ...] = ()
+    """Of a file that completed a group: those whose objects go its own's way."""
 
     @classmethod
     def of(cls, error: CourierError) -> Self:
@@ -59,11 +61,13 @@ class Outcome:
             error_code=self.error_code,
             error=self.error,
             decrypted=item.problem is None,
-            after_load=_wish(self.status, dataset),
+            after_load=wish(self.status, dataset),
+            siblings=self.siblings,
         )
 
 
-def _wish(status: FileStatus, dataset: Dataset | None) -> str | None:
+def wish(status: FileStatus, dataset: Dataset | None) -> str | None:
+    """What is to be done with the object of a file: an `AfterLoad`, or nothing."""
     if dataset is None or dataset.after_load is AfterLoad.KEEP or status not in protocol.TIDIED:
         return None
     return dataset.after_load

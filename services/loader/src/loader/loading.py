@@ -142,10 +142,12 @@ def load_file(connection: Connection, job: Job, spool_dir: Path, shelf: Shelf) -
             return Outcome(known)
         claim = ledger.claim(connection, job)
         if isinstance(claim, FileStatus):
-            return Outcome(claim)
+            return groups.with_siblings(connection, job, Outcome(claim))
         failpoint(Point.LOADER_CLAIMED, job.item.file.key)
         outcome = _carry(connection, job, claim, spool_dir, shelf)
         ledger.finish(connection, job, outcome)
+        if job.part is not None:
+            outcome = groups.with_siblings(connection, job, outcome)
         failpoint(Point.LOADER_BEFORE_COMMIT, job.item.file.key)
     failpoint(Point.LOADER_AFTER_COMMIT, job.item.file.key)
     return outcome

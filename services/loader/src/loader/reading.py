@@ -159,8 +159,10 @@ class Lines:
         return begin
 
     def of_all(self, wrong: list[WrongRecord]) -> list[WrongRecord]:
-        """The same for many, ascending."""
+        """The same for many, ascending. A record that the sieve let pass has all its fields: its text is for who needs it to read."""
         begins = self._begins([record.line for record in wrong])
+        if self.reading.numbered:
+            return [replace(record, line=begin) for record, begin in zip(wrong, begins, strict=True)]
         dialect, found = Dialect.of(self.reading.dataset), dict(self.reading.find(set(begins)))
         return [self._judged(replace(record, line=begin), found.get(begin), dialect) for record, begin in zip(wrong, begins, strict=True)]
 

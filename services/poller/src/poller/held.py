@@ -1,5 +1,6 @@
 """One message that the poller holds, and what is left of it when it is let go. Pure: it calls no I/O."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from poller.sqs import Message
@@ -37,6 +38,8 @@ class Held:
     """Chains that passed the deadline in nobody's hands."""
     probed_at: float = NEVER
     settled: dict[str, Settlement] = field(default_factory=dict)
+    wanted: dict[str, dict[str, Chore]] = field(default_factory=dict)
+    """By a file with its fate: what it wants done in S3, by the file whose object it is."""
     chores: tuple[Chore, ...] = ()
     """Of its newest chain; none: that one decrypts and loads."""
     refusals: dict[str, int] = field(default_factory=dict)
@@ -64,8 +67,12 @@ class Held:
         """What S3 is still to be told, once every file has its fate."""
         if not self.settled or self.unsettled:
             return ()
-        open_ = [file for file in self.files if file.file_id not in self.tidied]
-        return tuple(Chore(file=file, after_load=wish) for file in open_ if (wish := self.settled[file.file_id].after_load))
+        return tuple(chore for file_id, chore in self.all_wanted.items() if file_id not in self.tidied)
+
+    @property
+    def all_wanted(self) -> dict[str, Chore]:
+        """What S3 is to be told, done or not, by the file whose object it is."""
+        return {file_id: chore for chores in self.wanted.values() for file_id, chore in chores.items()}
 
     @property
     def travelling(self) -> tuple[FileRef, ...]:
@@ -76,6 +83,12 @@ class Held:
     def under_way(self) -> bool:
         """Whether its chain is under way."""
         return self.state is MessageState.IN_FLIGHT
+
+    def settle(self, settlement: Settlement) -> None:
+        """Note a file's fate, and what it wants done with its object, and with those of its group."""
+        self.settled[settlement.file_id] = settlement
+        own = [file for file in self.files if file.file_id == settlement.file_id]
+        self.wanted[settlement.file_id] = {chore.file.file_id: chore for file in own for chore in _chores(file, settlement)}
 
     def move(self, to: MessageState) -> None:
         """Take a step of the protocol; staying is none."""
@@ -94,6 +107,14 @@ class Held:
     def is_patient(self, now: float) -> bool:
         """Whether it waits out a pause of its own, being probably sick itself."""
         return self.own_failures >= protocol.PATIENT_AFTER and self.submit_at > now
+
+
+def _chores(file: FileRef, settlement: Settlement) -> Iterator[Chore]:
+    if settlement.after_load:
+        yield Chore(file=file, after_load=settlement.after_load)
+        for sibling in settlement.siblings:
+            other = {"key": sibling.key, "version_id": sibling.version_id, "etag": sibling.etag, "announced_key": ""}
+            yield Chore(file=file.model_copy(update=other), after_load=settlement.after_load)
 
 
 @dataclass(frozen=True, slots=True)

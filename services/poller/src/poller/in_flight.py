@@ -155,7 +155,7 @@ class InFlight:
             if settlement.verdict is Verdict.RETRY:
                 is_older = was_tidying or (parcel_id and parcel_id != held.parcel_id)
                 return None if is_older else self._failed(held, settlement)
-            held.settled[settlement.file_id] = settlement
+            held.settle(settlement)
             if held.unsettled:
                 return None
             if held.untidied and not was_tidying:

@@ -1,7 +1,8 @@
 """What is left to do with the objects of a message whose files all have their fate. Pure; `poller.in_flight` calls it under its lock.
 
 A message is told to SQS as settled only when its objects are tagged or deleted, or given up: killed before, SQS hands it out again, the
-ledger knows the fate, and the wish comes with it. Tagging twice is harmless, and a version that is gone is deleted.
+ledger knows the fate, and the wish comes with it. Tagging twice is harmless, and a version that is gone is deleted. The message of the
+part that completed a group sees to the objects of all.
 """
 
 from poller.held import Held
@@ -43,5 +44,5 @@ def failed(held: Held, file_id: str, problem: Problem, now: float) -> None:
 
 
 def results(held: Held) -> tuple[tuple[str, str], ...]:
-    """Keys of the files whose object was to be tagged or deleted, each with why it was given up; empty: done."""
-    return tuple((file.key, held.tidied[file.file_id]) for file in held.files if file.file_id in held.tidied)
+    """Keys of the objects that were to be tagged or deleted, each with why it was given up; empty: done."""
+    return tuple((chore.file.key, held.tidied[file_id]) for file_id, chore in held.all_wanted.items() if file_id in held.tidied)

@@ -9,6 +9,7 @@ import typer
 from hikyaku.errors import UserError
 from hikyaku.operator import output
 from hikyaku.operator.letters import Letter
+from hikyaku.printable import printable
 
 Names = Annotated[
     list[str] | None, typer.Argument(metavar="[KEY|MESSAGE_ID]...", help="Keys, patterns such as 'incoming/orders/*', or message ids.")
@@ -58,6 +59,6 @@ class Choice:
 def told(letters: Sequence[Letter]) -> None:
     """Show what a change will be about, on standard error."""
     for letter in letters[:MOST_SHOWN]:
-        output.note(f"{letter.error_code}  {output.printable(letter.key) or letter.message_id}")
+        output.note(f"{letter.error_code}  {printable(letter.key) or letter.message_id}")
     if len(letters) > MOST_SHOWN:
         output.note(f"… and {len(letters) - MOST_SHOWN} more")

@@ -11,6 +11,7 @@ from hikyaku.operator.files import Json, Most
 from hikyaku.operator.letters import BY_HAND, NO_CODE, Letter
 from hikyaku.operator.redrive import redrive
 from hikyaku.operator.settings import OperatorSettings
+from hikyaku.printable import printable
 
 app = typer.Typer(help="Look at the dead-letter queue, and work it off.", no_args_is_help=True)
 CAME = {
@@ -53,7 +54,7 @@ def show(
     """
     found = [letter for letter in _look() if letter.is_called(name)]
     if not found:
-        raise UserError(f"the dead-letter queue holds nothing of {output.printable(name)}", hint="`hikyaku dlq list` shows what it holds.")
+        raise UserError(f"the dead-letter queue holds nothing of {printable(name)}", hint="`hikyaku dlq list` shows what it holds.")
     for letter in found:
         if as_json:
             output.json_line({**letter.as_json(), "body": letter.body})

@@ -12,6 +12,7 @@ from hikyaku.operator import access, action, output
 from hikyaku.operator.retry import Name, Version
 from hikyaku.operator.settings import OperatorSettings
 from hikyaku.operator.show import versions
+from hikyaku.printable import printable
 
 MEMBERS = """
 SELECT * FROM hikyaku.files AS f
@@ -68,11 +69,11 @@ def forget(
         done.outcome = f"done: {_forget(settings.database_url, file, done.action_id)} files forgotten"
     output.note("Forgotten. To load it once more:")
     for each in members:
-        output.note(f"  hikyaku retry {output.printable(each['key'])} --version {each['version_id']}")
+        output.note(f"  hikyaku retry {printable(each['key'])} --version {each['version_id']}")
 
 
 def _can_be_forgotten(file: dict[str, Any]) -> None:
-    key, status = output.printable(file["key"]), file["status"]
+    key, status = printable(file["key"]), file["status"]
     if status in WAITING:
         raise UserError(f"{key} is {status}: it is under way", hint=f"hikyaku show {key}")
     if status == "rejected" and file["group_id"] is None:
@@ -104,7 +105,7 @@ def consequences(connection: psycopg.Connection[Any], file: dict[str, Any], memb
     same = connection.execute(SAME_CONTENT, file).fetchall()
     newer = connection.execute(NEWER, file).fetchall()
     return [
-        f"{output.printable(file['key'])}, version {file['version_id']}, is {file['status']}.",
+        f"{printable(file['key'])}, version {file['version_id']}, is {file['status']}.",
         *group,
         *told,
         *(f"Its content came again and stays a duplicate that was not loaded: {_named(each)}" for each in same),
@@ -114,7 +115,7 @@ def consequences(connection: psycopg.Connection[Any], file: dict[str, Any], memb
 
 
 def _named(row: dict[str, Any]) -> str:
-    return f"{output.printable(row['key'])}, version {row['version_id']}"
+    return f"{printable(row['key'])}, version {row['version_id']}"
 
 
 def _rows(file: dict[str, Any], datasets: str) -> list[str]:
@@ -130,7 +131,7 @@ def _rows(file: dict[str, Any], datasets: str) -> list[str]:
         return [f"{told}; no column says which they are (file_column in datasets.toml)."]
     table = sql.Identifier(*str(file["target"]).split(".", 1))
     find = sql.SQL("SELECT * FROM {} WHERE {} = {}").format(table, sql.Identifier(column), sql.Literal(file["key"]))
-    return [f"{told}: {output.printable(find.as_string(None))}"]
+    return [f"{told}: {printable(find.as_string(None))}"]
 
 
 def lineage(datasets: str, dataset: str | None) -> str:

@@ -13,6 +13,7 @@ from typing import Any
 from hikyaku.errors import UserError
 from hikyaku.operator import action, output
 from hikyaku.operator.settings import OperatorSettings
+from hikyaku.printable import printable
 
 READABLE = 0o644
 """The poller may run as another user: it reads, and there is no secret in it."""
@@ -78,7 +79,7 @@ def shown(said: dict[str, Any]) -> str:
     host = f" on {said['host']}" if said.get("host") else ""
     why = f": {said['why']}" if said.get("why") else ""
     text = f"by {said.get('who') or 'somebody'}{host} since {said.get('when') or 'some time'}{why}"
-    return output.printable(text)
+    return printable(text)
 
 
 @contextmanager

@@ -9,6 +9,7 @@ import typer
 from hikyaku.errors import UserError
 from hikyaku.operator import access, action, letters, output, redrive
 from hikyaku.operator.settings import OperatorSettings
+from hikyaku.printable import printable
 
 FILE = """
 WITH known AS (
@@ -60,7 +61,7 @@ def retry(
         client = access.sqs()
         own = [letter for letter in letters.look(client, settings.dlq_url) if letter.announces(file)]
         way = "its message of the dead-letter queue" if own else "a new event of it"
-        output.note(f"{output.printable(file['key'])}, version {file['version_id']}, is {file['status']}: {way} goes to the ingest queue.")
+        output.note(f"{printable(file['key'])}, version {file['version_id']}, is {file['status']}: {way} goes to the ingest queue.")
         if not action.is_wanted("Try it again?", yes=yes, dry_run=dry_run):
             return
         target = {name: file[name] for name in ("key", "version_id", "file_id", "status", "error_code")}
@@ -70,7 +71,7 @@ def retry(
             else:
                 client.send_message(QueueUrl=settings.queue_url, MessageBody=event(file))
             done.outcome = f"done: {way}"
-    output.note(f"It is on its way: hikyaku show {output.printable(file['key'])}")
+    output.note(f"It is on its way: hikyaku show {printable(file['key'])}")
 
 
 def of(connection: psycopg.Connection[Any], name: str, version: str | None) -> dict[str, Any]:
@@ -82,12 +83,12 @@ def of(connection: psycopg.Connection[Any], name: str, version: str | None) -> d
     found: dict[str, Any] | None = connection.execute(FILE, {"name": name, "version": version}).fetchone()
     if found is None:
         hint = "`hikyaku files` lists what it knows; `hikyaku replay` brings what never came."
-        raise UserError(f"the ledger knows no file {output.printable(name)}", hint=hint)
+        raise UserError(f"the ledger knows no file {printable(name)}", hint=hint)
     return found
 
 
 def _can_be_tried(file: dict[str, Any]) -> None:
-    key, status = output.printable(file["key"]), file["status"]
+    key, status = printable(file["key"]), file["status"]
     if status == "staged":
         raise UserError(f"{key} waits for the rest of its group", hint=f"hikyaku show {key} says what is lacking.")
     if status not in OPEN:

@@ -10,6 +10,7 @@ from hikyaku.operator import access, advice, letters, output
 from hikyaku.operator.files import Json
 from hikyaku.operator.letters import Letter
 from hikyaku.operator.settings import OperatorSettings
+from hikyaku.printable import printable
 
 FILES = """
 SELECT * FROM hikyaku.files
@@ -67,7 +68,7 @@ def versions(connection: psycopg.Connection[Any], name: str, version: str | None
     found = connection.execute(FILES, {"name": name, "version": version}).fetchall()
     if not found:
         hint = "`hikyaku files` lists what it knows; `hikyaku audit` compares it with the bucket."
-        raise UserError(f"the ledger knows no file {output.printable(name)}", hint=hint)
+        raise UserError(f"the ledger knows no file {printable(name)}", hint=hint)
     return found
 
 

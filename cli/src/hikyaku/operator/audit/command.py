@@ -15,6 +15,7 @@ from hikyaku.operator.inventory import matching, queues
 from hikyaku.operator.inventory.bucket import INCOMING, shelves
 from hikyaku.operator.inventory.spans import moment, span
 from hikyaku.operator.settings import OperatorSettings
+from hikyaku.printable import printable
 
 EVER = dt.datetime.min.replace(tzinfo=dt.UTC)
 
@@ -105,9 +106,9 @@ def show(report: Report) -> None:
         for each in report.findings:
             if each.kind is kind:
                 version = f" ({each.version_id})" if each.version_id else ""
-                console.print(output.printable(f"  {each.key}{version}"))
-                console.print(output.printable(f"      {each.what}"))
-                console.print(output.printable(f"      → {each.mend}"))
+                console.print(printable(f"  {each.key}{version}"))
+                console.print(printable(f"      {each.what}"))
+                console.print(printable(f"      → {each.mend}"))
     if (left_off := report.found - len(report.findings)) > 0:
         output.note(f"{left_off:,} more are not listed: --most, or narrow it down by --prefix or --since.")
     for note in report.notes:

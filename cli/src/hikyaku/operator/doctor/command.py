@@ -14,6 +14,7 @@ from hikyaku.operator.doctor import registry, values
 from hikyaku.operator.doctor.finding import Finding, Level
 from hikyaku.operator.doctor.scope import Scope
 from hikyaku.operator.settings import OperatorSettings, adopt_endpoints
+from hikyaku.printable import printable
 
 
 class Area(StrEnum):
@@ -79,9 +80,9 @@ def _show(found: Sequence[Finding]) -> None:
     console = output.console()
     width = max(map(len, registry.AREAS))
     for finding in found:
-        head = Text.assemble((f"{finding.level:7}", STYLES[finding.level]), f" {finding.area:{width}} {output.printable(finding.what)}")
+        head = Text.assemble((f"{finding.level:7}", STYLES[finding.level]), f" {finding.area:{width}} {printable(finding.what)}")
         console.print(head)
         for word, text in (("why", finding.why), ("mend", finding.mend)):
             if text:
-                console.print(Text.assemble(" " * (width + 9), (f"{word}: ", "dim"), output.printable(text)))
+                console.print(Text.assemble(" " * (width + 9), (f"{word}: ", "dim"), printable(text)))
     console.print(", ".join(f"{number} {level}" for level, number in counted(found).items()))

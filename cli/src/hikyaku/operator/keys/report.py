@@ -8,6 +8,7 @@ from hikyaku.operator.keys import evidence
 from hikyaku.operator.keys.evidence import Stored, Use
 from hikyaku.operator.keys.keyring import Key
 from hikyaku.operator.settings import OperatorSettings
+from hikyaku.printable import printable
 
 
 def gather(settings: OperatorSettings, key: Key, days: int) -> dict[str, Any]:
@@ -60,4 +61,4 @@ def show(told: dict[str, Any], *, as_json: bool) -> None:
     output.console().print(output.pairs(shown))
     for what, keys in (("opened", told["recent_keys"]), ("not loaded yet", told["waiting_keys"])):
         for key in keys:
-            output.console().print(f"  {what}: {output.printable(key)}")
+            output.console().print(f"  {what}: {printable(key)}")

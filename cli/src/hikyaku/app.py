@@ -7,7 +7,7 @@ import typer
 from hikyaku.datasets.app import app as datasets_app
 from hikyaku.demo.command import demo
 from hikyaku.operator.app import mount as mount_operator
-from hikyaku.send import send
+from hikyaku.sending.command import send
 from hikyaku.setup.command import setup
 
 app = typer.Typer(

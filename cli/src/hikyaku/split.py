@@ -101,7 +101,8 @@ def opened(file: Path) -> Iterator[IO[bytes]]:
 
 def part_key(key: str, part: int, parts: int) -> str:
     """The key of a part, given that of the whole file."""
-    return f"{key.removesuffix('.csv.gz.age')}.part-{part:04}-of-{parts:04}.csv.gz.age"
+    stem, mark, sealed = key.rpartition(".csv.gz.")
+    return f"{stem}.part-{part:04}-of-{parts:04}{mark}{sealed}"
 
 
 def find_cuts(source: IO[bytes], size: int, *, header: bool) -> Cut:

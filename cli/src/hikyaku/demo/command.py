@@ -17,7 +17,7 @@ from hikyaku.demo.scenario import Story, play, prepare
 from hikyaku.demo.stage import IN_CONTAINERS, NEEDED, Stage, given
 from hikyaku.demo.world import Fate, World, read_endpoints
 from hikyaku.errors import UserError
-from hikyaku.send import progress_bars
+from hikyaku.sending.progress import progress_bars
 
 COLOURS = {"loaded": "green", "duplicate": "cyan", "superseded": "cyan", "tested": "blue", "rejected": "red", "failed": "yellow"}
 WIDTH = 120

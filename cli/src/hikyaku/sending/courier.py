@@ -30,6 +30,7 @@ class Sent:
     key: str
     sealed: Sealed
     version_id: str = ""
+    """Empty where S3 did not tell it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -31,6 +31,16 @@ Split = Annotated[
 NoHeader = Annotated[bool, typer.Option("--no-header", help="With --split: the first record is data.")]
 Group = Annotated[str, typer.Option("--group", help="With --split: name of the parts' group; else from name and content.")]
 
+Wait = Annotated[bool, typer.Option("--wait", help="Until the host's receipt says what became of the file; exit 3 when it was rejected.")]
+Timeout = Annotated[float, typer.Option("--timeout", help="With --wait: seconds for each file.", min=0)]
+ReceiptSigner = Annotated[
+    Path | None,
+    typer.Option("--receipt-signer", help="With --wait: allowed_signers file with the host's receipt key.", exists=True, dir_okay=False),
+]
+KmsKey = Annotated[str, typer.Option("--sse-kms-key", help="ARN of the KMS key, where the bucket's policy wants it named.")]
+NoReplace = Annotated[bool, typer.Option("--no-replace", help="Send only what has no object of its name yet.")]
+AsJson = Annotated[bool, typer.Option("--json", help="One line of JSON for each file.")]
+
 
 def splitting(size: int | None, *, no_header: bool, group: str, files: int) -> Splitting | None:
     """How files are to be cut; None for not at all.

@@ -102,7 +102,10 @@ class S3Upload:
         def only_new(params: dict[str, Any], **_: Any) -> None:
             params["IfNoneMatch"] = "*"
 
-        hooks = [("after-call.s3", note), *([] if self.replace else [("provide-client-params.s3", only_new)])]
+        hooks: list[tuple[str, Callable[..., None]]] = [
+            ("after-call.s3", note),
+            *([] if self.replace else [("provide-client-params.s3", only_new)]),
+        ]
         named = [(f"{event}.{call}", hook) for event, hook in hooks for call in LAST_CALLS]
         for event, hook in named:
             self.s3.meta.events.register(event, hook)

@@ -246,6 +246,15 @@ def test_the_bars_stand_still_while_a_passphrase_is_asked_for(tmp_path: Path) ->
         assert progress.live.is_started
 
 
+def test_a_dry_run_sends_nothing_and_uses_no_number(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    bucket = Bucket()
+    done = run(bucket, monkeypatch, tmp_path, "--dry-run", "--json", "--wait")
+    assert done.exit_code == 0, done.output
+    said = [json.loads(line) for line in done.stdout.splitlines()]
+    assert [(one["status"], one["key"]) for one in said] == [("dry-run", f"incoming/orders/{name}.csv.gz.age") for name in "ab"]
+    assert (bucket.got, state_file().exists()) == ([], False)
+
+
 def test_a_failed_upload_keeps_its_number(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
     assert run(Bucket(EndpointConnectionError(endpoint_url="x")), monkeypatch, tmp_path).exit_code == 1

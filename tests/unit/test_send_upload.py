@@ -34,13 +34,9 @@ def test_replace_and_key_are_said_only_when_asked_for() -> None:
 
 def failed(code: str) -> Exception:
     """As boto3 wraps it."""
-    try:
-        try:
-            raise client_error(code)
-        except Exception as error:
-            raise S3UploadFailedError(str(error))  # noqa: B904 - boto3 does the same
-    except S3UploadFailedError as error:
-        return error
+    error = S3UploadFailedError(code)
+    error.__context__ = client_error(code)
+    return error
 
 
 def test_what_is_there_already_is_told_apart() -> None:
@@ -51,6 +47,6 @@ def test_what_is_there_already_is_told_apart() -> None:
 
 
 def test_ctrl_c_ends_with_130_and_says_what_is_there() -> None:
-    with pytest.raises(UserError, match="nothing of .* was left behind") as caught:
+    with pytest.raises(UserError, match=r"nothing of .* was left behind") as caught:
         put(Bucket(KeyboardInterrupt()))
     assert caught.value.exit_code == 130

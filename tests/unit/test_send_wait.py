@@ -143,7 +143,7 @@ class Answering(Bucket):
         super().__init__()
         self.answer = answer
 
-    def get_object(self, **asked: Any) -> Any:
+    def get_object(self, **_: Any) -> Any:
         if isinstance(self.answer, Exception):
             raise self.answer
         return self.answer

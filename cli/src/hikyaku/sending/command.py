@@ -1,6 +1,7 @@
 """`hikyaku send`: the sender's one command."""
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -10,11 +11,10 @@ from rich.console import Console
 from hikyaku.errors import UserError
 from hikyaku.manifest import Voucher
 from hikyaku.operator.output import console, json_line, printable
-from hikyaku.sending import options, sealer, upload
+from hikyaku.sending import options, roads, sealer, upload
 from hikyaku.sending.courier import Courier, Sent
-from hikyaku.sending.destination import Destination, parse_destination
 from hikyaku.sending.progress import progress_bars
-from hikyaku.sending.receipt import BucketReceipts, Receipt
+from hikyaku.sending.receipt import Receipt
 from hikyaku.sending.wait import Waiting, refusal, story
 from hikyaku.sequence import Sequence
 from hikyaku.sign import default_sender
@@ -23,7 +23,7 @@ from hikyaku.split import Splitting
 
 def send(
     files: options.Files,
-    to: options.To,
+    to: options.To = "",
     recipient: options.Recipients = None,
     recipients_file: options.RecipientsFiles = None,
     *,
@@ -38,6 +38,9 @@ def send(
     receipt_signer: options.ReceiptSigner = None,
     sse_kms_key: options.KmsKey = "",
     no_replace: options.NoReplace = False,
+    url: options.Url = "",
+    receipt_url: options.ReceiptUrl = "",
+    dry_run: options.DryRun = False,
     as_json: options.AsJson = False,
 ) -> None:
     """Encrypt CSV files and put them in S3.
@@ -46,29 +49,39 @@ def send(
     """
     sealing = sealer.age(recipient or [], recipients_file or [])
     options.refuse_encrypted(files)
-    destination = _for_all(files, parse_destination(to))
+    road = roads.choose(to, url, receipt_url, over=not no_replace, kms_key=sse_kms_key)
+    road = road.but_dry() if dry_run else road
+    road.check(files=len(files), split=size is not None, signed=sign is not None, wait=wait and not dry_run)
     how = options.splitting(size, no_header=no_header, group=group, files=len(files))
-    voucher = Voucher(options.named(sender) or default_sender(sign), sign, Sequence(told=seq))
-    client = upload.s3_client()
-    uploading = upload.S3Upload(client, replace=not no_replace, kms_key=sse_kms_key)
-    waiting = Waiting(BucketReceipts(client, destination.bucket), timeout, receipt_signer) if wait else None
+    voucher = Voucher(options.named(sender) or default_sender(sign), sign, Sequence(told=seq, keep=not dry_run))
+    waiting = Waiting(road.receipts, timeout, receipt_signer) if wait and road.receipts else None
     with progress_bars(Console(stderr=True)) as progress:
-        sent = _send_all(files, Courier(uploading, destination, sealing, progress, voucher), how, as_json=as_json)
+        courier = Courier(road.upload, road.to, sealing, progress, voucher if road.takes_manifest else None)
+        sent = _send_all(files, courier, how, _Teller(as_json=as_json, dry=dry_run))
     if waiting is not None:
-        _await_all(sent, waiting, destination.bucket, as_json=as_json)
+        _await_all(sent, waiting, road.to.bucket, as_json=as_json)
 
 
-def _for_all(files: list[Path], destination: Destination) -> Destination:
-    if len(files) > 1 and destination.is_one_file:
-        raise UserError("--to names one file, but several are to be sent", hint="End --to with a folder: …/orders/", exit_code=2)
-    return destination
+@dataclass(frozen=True, slots=True)
+class _Teller:
+    """Says what was sent, or would be."""
+
+    as_json: bool
+    dry: bool
+
+    def tell(self, sent: Sent, bucket: str) -> None:
+        if self.as_json:
+            json_line({"status": "dry-run" if self.dry else "sent", **_facts(sent, bucket)})
+            return
+        what = "dry run, nothing sent:" if self.dry else "sent"
+        console().print(f"{what} {printable(sent.name)} to s3://{bucket}/{printable(sent.key)} ({sent.sealed.size:,} bytes)")
 
 
-def _send_all(files: list[Path], courier: Courier, how: Splitting | None, *, as_json: bool) -> list[tuple[Sent, datetime]]:
+def _send_all(files: list[Path], courier: Courier, how: Splitting | None, teller: _Teller) -> list[tuple[Sent, datetime]]:
     done = []
     for file in files:
         for sent in _each(file, courier, how):
-            _tell(sent, courier.to.bucket, as_json=as_json)
+            teller.tell(sent, courier.to.bucket)
             done.append((sent, datetime.now(UTC)))
     return done
 
@@ -82,13 +95,6 @@ def _each(file: Path, courier: Courier, how: Splitting | None) -> Iterator[Sent]
     except upload.AlreadyThereError as there:
         what = f"s3://{courier.to.bucket}/{there} is there already; nothing was sent."
         raise UserError(what, hint="Without --no-replace, it is sent as a new version.") from None
-
-
-def _tell(sent: Sent, bucket: str, *, as_json: bool) -> None:
-    if as_json:
-        json_line({"status": "sent", **_facts(sent, bucket)})
-    else:
-        console().print(f"sent {printable(sent.name)} to s3://{bucket}/{printable(sent.key)} ({sent.sealed.size:,} bytes)")
 
 
 def _facts(sent: Sent, bucket: str) -> dict[str, Any]:

@@ -14,6 +14,8 @@ LONGEST_NAME = 256
 
 Files = Annotated[list[Path], typer.Argument(help="CSV files, or .csv.gz.", exists=True, dir_okay=False, readable=True)]
 To = Annotated[str, typer.Option("--to", help="s3://BUCKET/incoming/DATASET/", metavar="S3-URL")]
+Url = Annotated[str, typer.Option("--url", help="In place of --to: a presigned URL, or a presigned form's file; no AWS credentials.")]
+ReceiptUrl = Annotated[str, typer.Option("--receipt-url", help="With --url and --wait: presigned URL of the receipt.")]
 Recipients = Annotated[list[str] | None, typer.Option("--recipient", "-r", help="age1… public key of the host; may be repeated.")]
 RecipientsFiles = Annotated[
     list[Path] | None, typer.Option("--recipients-file", "-R", help="File with one public key a line.", exists=True, dir_okay=False)
@@ -37,6 +39,7 @@ ReceiptSigner = Annotated[
     Path | None,
     typer.Option("--receipt-signer", help="With --wait: allowed_signers file with the host's receipt key.", exists=True, dir_okay=False),
 ]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Compress, encrypt, number and sign, but send nothing and use no number up.")]
 KmsKey = Annotated[str, typer.Option("--sse-kms-key", help="ARN of the KMS key, where the bucket's policy wants it named.")]
 NoReplace = Annotated[bool, typer.Option("--no-replace", help="Send only what has no object of its name yet.")]
 AsJson = Annotated[bool, typer.Option("--json", help="One line of JSON for each file.")]

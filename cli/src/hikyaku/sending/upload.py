@@ -102,10 +102,9 @@ class S3Upload:
         def only_new(params: dict[str, Any], **_: Any) -> None:
             params["IfNoneMatch"] = "*"
 
-        hooks: list[tuple[str, Callable[..., None]]] = [
-            ("after-call.s3", note),
-            *([] if self.replace else [("provide-client-params.s3", only_new)]),
-        ]
+        hooks: list[tuple[str, Callable[..., None]]] = [("after-call.s3", note)]
+        if not self.replace:
+            hooks.append(("provide-client-params.s3", only_new))
         named = [(f"{event}.{call}", hook) for event, hook in hooks for call in LAST_CALLS]
         for event, hook in named:
             self.s3.meta.events.register(event, hook)
@@ -114,6 +113,16 @@ class S3Upload:
         finally:
             for event, hook in named:
                 self.s3.meta.events.unregister(event, hook)
+
+
+@dataclass(frozen=True, slots=True)
+class DryRun:
+    """Sends nothing."""
+
+    def put(self, ciphertext: IO[bytes], bucket: str, key: str, *, metadata: dict[str, str], progress: Callable[[int], object]) -> str:
+        """Nothing."""
+        del ciphertext, bucket, key, metadata, progress
+        return ""
 
 
 def _refused(error: Exception, bucket: str, key: str) -> Exception:

@@ -4,7 +4,7 @@ import csv
 import random
 from collections import Counter
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import pyrage
 import pytest
@@ -15,7 +15,10 @@ from decryptor.tasks import Bench, decrypt_item
 from fakes.s3 import FakeS3, etag
 from fakes.welcome import anyone
 from hikyaku.manifest import Voucher
-from hikyaku.send import Destination, send_parts
+from hikyaku.parcel import Recipient
+from hikyaku.sending.courier import Courier
+from hikyaku.sending.destination import Destination
+from hikyaku.sending.sealer import Age
 from hikyaku.sequence import Sequence
 from hikyaku.split import Splitting
 from integration.loader_fixture import Desk
@@ -34,17 +37,18 @@ class Way:
         self.desk, self.s3, self.folder = desk, FakeS3(), folder
         self.events: list[FileRef] = []
         identity = pyrage.x25519.Identity.generate()
-        self.recipients = [identity.to_public()]
+        self.recipients: list[Recipient] = [identity.to_public()]
         (folder / "identities").mkdir(0o700)
         (folder / "identities" / "2026.txt").touch(0o600)
         (folder / "identities" / "2026.txt").write_text(str(identity))
         self.bench = Bench(lambda: self.s3, Keyring(folder / "identities"), desk.folder / "spool", anyone(folder / "sent.toml"))
 
-    def upload_fileobj(self, file: Any, bucket: str, key: str, **how: Any) -> None:
-        data = file.read()
+    def put(self, ciphertext: IO[bytes], bucket: str, key: str, *, metadata: dict[str, str], **_: Any) -> str:
+        data = ciphertext.read()
         event = self.desk.file(key, bucket=bucket, size=len(data), etag=etag(data))
-        self.s3.put(bucket, key, event.version_id, data, Metadata=how["ExtraArgs"]["Metadata"])
+        self.s3.put(bucket, key, event.version_id, data, Metadata=metadata)
         self.events.append(event)
+        return event.version_id
 
     def send(self, encoding: str = "cp932") -> list[FileRef]:
         """The events of the parts of one file."""
@@ -55,8 +59,7 @@ class Way:
         self.events.clear()
         with Progress(disable=True) as progress:
             to = Destination("inbox", "incoming/stock/")
-            s3: Any = self
-            list(send_parts(s3, file, Splitting(2000), to, self.recipients, progress=progress, voucher=voucher))
+            list(Courier(self, to, Age(self.recipients), progress, voucher).send_parts(file, Splitting(2000)))
         return list(self.events)
 
     def decrypt(self, event: FileRef) -> Decrypted:

@@ -19,9 +19,10 @@ from line import Line, Put, eventually
 from rich.progress import Progress
 
 from fakes.senders import ACME, make_key, public
-from hikyaku import send
 from hikyaku.manifest import Voucher
-from hikyaku.parcel import read_recipients
+from hikyaku.sending import sealer, upload
+from hikyaku.sending.courier import Courier
+from hikyaku.sending.destination import Destination
 from hikyaku.sequence import Sequence
 
 ROOT = Path(__file__).parents[2]
@@ -85,14 +86,15 @@ def test_a_signed_object_does_not_load_under_another_key(line: Line, tmp_path: P
 
 def test_the_manifest_of_an_upload_in_parts_is_the_objects(line: Line, tmp_path: Path, key: Path, orders: str, monkeypatch: Any) -> None:
     """Under a name that LocalStack encodes in its event."""
-    monkeypatch.setattr(send, "TRANSFER", TransferConfig(multipart_threshold=5 * send.MIB, multipart_chunksize=5 * send.MIB))
+    monkeypatch.setattr(upload, "TRANSFER", TransferConfig(multipart_threshold=5 * upload.MIB, multipart_chunksize=5 * upload.MIB))
     file, content = tmp_path / "two words, 注文.csv", Random(1)
     file.write_text("id,item,qty\n" + "".join(f"{n},{content.randbytes(4096).hex()},{n}\n" for n in range(1500)))
     voucher = Voucher(ACME, key, Sequence(tmp_path / "sequences.json"))
-    to = send.Destination(line.bucket, f"incoming/{orders}/")
+    to = Destination(line.bucket, f"incoming/{orders}/")
     with Progress(disable=True) as progress:
-        sent = send.send_file(line.s3, file, to, read_recipients([line.world.recipient], []), progress, voucher=voucher)
+        sent = Courier(upload.S3Upload(line.s3), to, sealer.age([line.world.recipient], []), progress, voucher).send(file)
     put = arrived(line, sent.key)
+    assert sent.version_id == put.version_id
     assert put.etag.endswith("-2")
     row = line.fate(put)
     assert (row["status"], row["signer"], row["rows_loaded"]) == ("loaded", ACME, 1500)

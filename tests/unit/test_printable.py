@@ -15,7 +15,7 @@ from rich.console import Console
 
 from hikyaku.errors import UserError
 from hikyaku.operator import output
-from hikyaku.send import progress_bars
+from hikyaku.sending.progress import progress_bars
 from shared.contract import Problem
 from shared.errors import Rejected
 from shared.printable import printable

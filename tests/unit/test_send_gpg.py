@@ -5,6 +5,7 @@ import gzip
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -12,10 +13,11 @@ from typer.testing import CliRunner
 
 from fakes.gpg import Person, needs_gpg, person
 from fakes.gpg_gate import GpgGate, People
-from hikyaku import gpg, send
+from hikyaku import gpg
 from hikyaku.app import app
 from hikyaku.errors import UserError
 from hikyaku.gpg import Gpg
+from hikyaku.sending import upload
 from hikyaku.split import part_key
 from shared import manifest
 from shared.manifest import Manifest
@@ -30,6 +32,7 @@ class Bucket:
 
     def __init__(self) -> None:
         self.got: dict[str, tuple[bytes, Manifest]] = {}
+        self.meta = SimpleNamespace(events=SimpleNamespace(register=lambda *_: None, unregister=lambda *_: None))
 
     def upload_fileobj(self, file: Any, _bucket: str, key: str, **how: Any) -> None:
         said = Manifest.read(base64.b64decode(how["ExtraArgs"]["Metadata"][manifest.METADATA]))
@@ -40,7 +43,7 @@ class Bucket:
 def bucket(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Bucket:
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
     bucket = Bucket()
-    monkeypatch.setattr(send, "s3_client", lambda: bucket)
+    monkeypatch.setattr(upload, "s3_client", lambda: bucket)
     return bucket
 
 

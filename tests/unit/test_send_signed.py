@@ -18,12 +18,17 @@ from botocore.exceptions import EndpointConnectionError
 from rich.progress import Progress
 from typer.testing import CliRunner
 
+from fakes.bucket import Bucket
 from fakes.senders import ACME, make_key, public, verifies
-from hikyaku import manifest, send, sign
+from hikyaku import manifest, sign
 from hikyaku.app import app
 from hikyaku.errors import UserError
 from hikyaku.manifest import Part, Voucher
 from hikyaku.parcel import Sealed
+from hikyaku.sending import upload
+from hikyaku.sending.courier import Courier
+from hikyaku.sending.destination import Destination
+from hikyaku.sending.sealer import Age
 from hikyaku.sequence import Sequence, state_file, stream
 from shared import manifest as received
 from shared.manifest import Manifest
@@ -194,21 +199,8 @@ def test_a_relative_state_home_counts_for_nothing(monkeypatch: pytest.MonkeyPatc
 # The command
 
 
-class Bucket:
-    """Takes uploads, or fails them."""
-
-    def __init__(self, error: Exception | None = None) -> None:
-        self.error = error
-        self.got: list[tuple[bytes, dict[str, Any]]] = []
-
-    def upload_fileobj(self, file: Any, *_: str, **how: Any) -> None:
-        if self.error is not None:
-            raise self.error
-        self.got.append((file.read(), how["ExtraArgs"]))
-
-
 def run(bucket: Bucket, monkeypatch: pytest.MonkeyPatch, folder: Path, *options: str) -> Any:
-    monkeypatch.setattr(send, "s3_client", lambda: bucket)
+    monkeypatch.setattr(upload, "s3_client", lambda: bucket)
     for name in ("a.csv", "b.csv"):
         (folder / name).write_text("id\n1\n")
     files = [str(folder / "a.csv"), str(folder / "b.csv")]
@@ -219,7 +211,7 @@ def test_the_manifest_travels_with_its_file(tmp_path: Path, monkeypatch: pytest.
     bucket = Bucket()
     done = run(bucket, monkeypatch, tmp_path, "--sign", str(make_key(tmp_path / "key")), "--seq", "9")
     assert done.exit_code == 0, done.output
-    for number, (data, extra) in enumerate(bucket.got):
+    for number, (_, data, extra) in enumerate(bucket.got):
         assert extra["Metadata"].keys() == {received.METADATA, received.SIGNATURE}
         found = read(extra["Metadata"])
         assert (found.sender, found.size, found.sha256) == (ACME, len(data), hashlib.sha256(data).hexdigest())
@@ -229,7 +221,7 @@ def test_the_manifest_travels_with_its_file(tmp_path: Path, monkeypatch: pytest.
 def test_an_unsigned_file_has_its_manifest_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     bucket = Bucket()
     assert run(bucket, monkeypatch, tmp_path, "--sender", "branch 7").exit_code == 0
-    assert [read(extra["Metadata"]).sender for _, extra in bucket.got] == ["branch 7"] * 2
+    assert [read(extra["Metadata"]).sender for _, _, extra in bucket.got] == ["branch 7"] * 2
     assert json.loads(state_file().read_text()) == {f"branch 7 s3://{BUCKET}/incoming/orders": 2}
 
 
@@ -249,9 +241,18 @@ def test_the_bars_stand_still_while_a_passphrase_is_asked_for(tmp_path: Path) ->
     file = tmp_path / "a.csv"
     file.write_text("id\n1\n")
     with Progress(disable=False) as progress:
-        s3, to = cast("Any", Bucket()), send.Destination(BUCKET, "incoming/orders/")
-        send.send_file(s3, file, to, [RECIPIENT], progress, voucher=Asking(ACME, tmp_path / "key", Sequence()))
+        s3, to = cast("Any", Bucket()), Destination(BUCKET, "incoming/orders/")
+        Courier(upload.S3Upload(s3), to, Age([RECIPIENT]), progress, Asking(ACME, tmp_path / "key", Sequence())).send(file)
         assert progress.live.is_started
+
+
+def test_a_dry_run_sends_nothing_and_uses_no_number(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    bucket = Bucket()
+    done = run(bucket, monkeypatch, tmp_path, "--dry-run", "--json", "--wait")
+    assert done.exit_code == 0, done.output
+    said = [json.loads(line) for line in done.stdout.splitlines()]
+    assert [(one["status"], one["key"]) for one in said] == [("dry-run", f"incoming/orders/{name}.csv.gz.age") for name in "ab"]
+    assert (bucket.got, state_file().exists()) == ([], False)
 
 
 def test_a_failed_upload_keeps_its_number(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -259,4 +260,4 @@ def test_a_failed_upload_keeps_its_number(tmp_path: Path, monkeypatch: pytest.Mo
     assert run(Bucket(EndpointConnectionError(endpoint_url="x")), monkeypatch, tmp_path).exit_code == 1
     bucket = Bucket()
     run(bucket, monkeypatch, tmp_path)
-    assert [read(extra["Metadata"]).seq for _, extra in bucket.got] == [2, 3], "nobody knows whether the first arrived"
+    assert [read(extra["Metadata"]).seq for _, _, extra in bucket.got] == [2, 3], "nobody knows whether the first arrived"

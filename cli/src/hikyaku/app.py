@@ -7,7 +7,9 @@ import typer
 from hikyaku.datasets.app import app as datasets_app
 from hikyaku.demo.command import demo
 from hikyaku.operator.app import mount as mount_operator
-from hikyaku.send import send
+from hikyaku.sending.command import send
+from hikyaku.sending.keygen import keygen
+from hikyaku.sending.presign import presign
 from hikyaku.setup.command import setup
 
 app = typer.Typer(
@@ -17,6 +19,8 @@ app = typer.Typer(
     pretty_exceptions_show_locals=False,
 )
 app.command()(send)
+app.command()(presign)
+app.command()(keygen)
 app.command()(setup)
 app.command()(demo)
 mount_operator(app)

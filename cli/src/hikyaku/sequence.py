@@ -38,10 +38,12 @@ class Sequence:
     Attributes:
         path: the file of counts.
         told: the first file's number, as a person gave it; counting goes on from there.
+        keep: whether the number is used up; not so when nothing is sent.
     """
 
     path: Path = field(default_factory=state_file)
     told: int | None = None
+    keep: bool = True
 
     def take(self, sender: str, bucket: str, key: str) -> int:
         """The next number for a file. Written to the disk before it is given, so that no other command and no crash gives it again.
@@ -56,7 +58,8 @@ class Sequence:
                 number = counts.get(name, 0) + 1 if self.told is None else self.told
                 if number > LARGEST:
                     raise UserError(f"--seq {number} is too large", exit_code=2)
-                _write(self.path, {**counts, name: max(number, counts.get(name, 0))})
+                if self.keep:
+                    _write(self.path, {**counts, name: max(number, counts.get(name, 0))})
         except OSError as error:
             raise UserError(f"{self.path}: {error.strerror}: files can't be numbered.", hint="Point XDG_STATE_HOME elsewhere.") from None
         if self.told is not None:

@@ -20,7 +20,7 @@ from hikyaku.demo.world import Fate, World
 from hikyaku.endpoints import read_endpoints
 from hikyaku.errors import UserError
 from hikyaku.printable import printable
-from hikyaku.send import progress_bars
+from hikyaku.sending.progress import progress_bars
 
 COLOURS = {"loaded": "green", "duplicate": "cyan", "superseded": "cyan", "tested": "blue", "rejected": "red", "failed": "yellow"}
 WIDTH = 120

@@ -13,8 +13,10 @@ from hikyaku import waiting
 from hikyaku.demo.datasets import ensure_datasets
 from hikyaku.demo.world import Fate, Letter, World
 from hikyaku.errors import UserError
-from hikyaku.parcel import read_recipients
-from hikyaku.send import Destination, send_file
+from hikyaku.sending import sealer
+from hikyaku.sending.courier import Courier
+from hikyaku.sending.destination import Destination
+from hikyaku.sending.upload import S3Upload
 
 SETTLE_TIMEOUT_S = 90.0
 LOOK_S = 5
@@ -78,7 +80,7 @@ def _unpack(archive: Path, folder: Path) -> Path:
 
 def _carry(world: World, file: Path, dataset: str, progress: Progress) -> Fate:
     to = Destination(world.bucket, f"incoming/{dataset}/")
-    sent = send_file(world.s3, file, to, read_recipients([world.recipient], []), progress)
+    sent = Courier(S3Upload(world.s3), to, sealer.age([world.recipient], []), progress).send(file)
     return _await(world, sent.key)
 
 

@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from hikyaku import send
 from hikyaku.app import app
 from hikyaku.errors import UserError
 from hikyaku.operator.cost import lines, prices
+from hikyaku.sending import upload
 from poller.settings import PollerSettings
 
 ROOT = Path(__file__).parents[2]
@@ -76,7 +76,7 @@ def test_a_person_reads_a_table_with_the_sums() -> None:
 def test_the_figures_behind_it_are_the_services_own() -> None:
     assert PollerSettings.model_fields["receive_wait"].default == lines.LONG_POLL_S
     assert PollerSettings.model_fields["visibility_timeout"].default / 3 == lines.HEARTBEAT_S
-    assert (send.TRANSFER.multipart_threshold, send.TRANSFER.multipart_chunksize) == (lines.MULTIPART_FROM, lines.PART)
+    assert (upload.TRANSFER.multipart_threshold, upload.TRANSFER.multipart_chunksize) == (lines.MULTIPART_FROM, lines.PART)
     assert "KmsDataKeyReusePeriodSeconds: 3600" in (ROOT / "aws" / "stack.yaml").read_text(encoding="utf-8")
 
 

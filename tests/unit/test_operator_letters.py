@@ -172,7 +172,7 @@ def test_the_poller_understands_the_event_that_a_retry_sends(version: str) -> No
     assert isinstance(created, list)
     [file] = created
     assert (file.key, file.version_id, file.size, file.sequencer) == (B, version, 12, "0A")
-    assert file.event_time == "2026-11-01T02:03:04+00:00"
+    assert file.event_time == "2026-11-01T02:03:04Z"
     assert announced(event(row)) == (B, version)
 
 

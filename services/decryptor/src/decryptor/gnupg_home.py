@@ -4,6 +4,7 @@ import os
 import shutil
 import socket
 import subprocess
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +16,7 @@ SOCKET = "S.gpg-agent"
 RUNTIME = Path("/run/user")
 """Where GnuPG puts its sockets instead, for a user who has a folder there; see gpgconf(1), --create-socketdir."""
 PATIENCE_S = 10
+POLL_S = 0.001
 AGENT = ("gpg-agent", "--no-options", "--log-file", "/dev/null", "--disable-scdaemon", "--daemon", "--")
 GPG = (
     *("gpg", "--no-options", "--batch", "--no-tty", "--quiet", "--no-autostart", "--disable-dirmngr", "--no-auto-key-retrieve"),
@@ -98,16 +100,18 @@ class Home:
         Returns:
             Whether it was there.
         """
+        place = self._socket()
         try:
             with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as agent:
                 agent.settimeout(PATIENCE_S)
-                agent.connect(str(self._socket()))
+                agent.connect(str(place))
                 agent.sendall(b"KILLAGENT\n")
                 while agent.recv(1024):
                     # Its greeting, its consent, and the end, when it has closed all that it had open.
                     pass
         except OSError:
             return False
+        _wait_until_gone(place)
         return True
 
     def remove(self) -> None:
@@ -123,6 +127,13 @@ class Home:
         if not _elsewhere():
             return self.path / SOCKET
         return Path(_gpgconf(self.path, "--list-dirs", "agent-socket").strip() or self.path / SOCKET)
+
+
+def _wait_until_gone(place: Path) -> None:
+    """The agent removes its socket last: if the next one's stood there by then, that one would be unreachable."""
+    deadline = time.monotonic() + PATIENCE_S
+    while place.exists() and time.monotonic() < deadline:
+        time.sleep(POLL_S)
 
 
 def _elsewhere() -> bool:

@@ -109,3 +109,10 @@ def test_the_stacks_own_file_fills_what_is_not_set(tmp_path: Path) -> None:
     settings = OperatorSettings.read("bucket", environment=environment)
     assert (settings.bucket, settings.dlq_url, environment["AWS_ENDPOINT_URL"]) == ("theirs", "mine", "http://localstack:4566")
     assert OperatorSettings.read(environment={"HIKYAKU_ENDPOINTS": str(tmp_path / "none")}) == OperatorSettings()
+
+
+def test_a_table_in_a_pipe_is_not_folded(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.delenv("COLUMNS", raising=False)
+    key = "incoming/orders/" + "x" * 200 + ".csv.gz.age"
+    output.console().print(output.table(["dataset", "key"], [["orders", key]]))
+    assert key in capsys.readouterr().out

@@ -2,6 +2,8 @@
 
 import datetime as dt
 import json
+import os
+import sys
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -12,10 +14,14 @@ from rich.text import Text
 
 from hikyaku.printable import printable
 
+WIDEST = 1000
+"""Columns, where there is no terminal that has some."""
+
 
 def console() -> Console:
-    """Standard output; what it is told is text, not markup."""
-    return Console(highlight=False, markup=False, soft_wrap=True)
+    """Standard output; what it is told is text, not markup. Into a pipe or a file, tables are as wide as they need."""
+    width = None if sys.stdout.isatty() or os.environ.get("COLUMNS") else WIDEST
+    return Console(highlight=False, markup=False, soft_wrap=True, width=width)
 
 
 def note(text: str) -> None:

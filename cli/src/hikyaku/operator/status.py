@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console, Group, RenderableType
+from rich.console import Group, RenderableType
 from rich.live import Live
 from rich.text import Text
 
@@ -35,7 +35,7 @@ def status(
     if as_json:
         output.json_line(state.as_json())
     else:
-        Console(highlight=False).print(screen(state))
+        output.console().print(screen(state))
     if state.needs_a_person():
         raise typer.Exit(1)
 

@@ -11,6 +11,9 @@ from random import Random
 from line import Line, eventually
 
 SLOW = """
+import signal
+# Whoever runs the tests in a shell's background has it ignored, and what they start inherits that (POSIX, 2.11 of the shell).
+signal.signal(signal.SIGINT, signal.default_int_handler)
 from boto3.s3.transfer import TransferConfig
 from hikyaku.sending import upload
 upload.TRANSFER = TransferConfig(multipart_threshold=5 << 20, multipart_chunksize=5 << 20, max_bandwidth=2 << 20)

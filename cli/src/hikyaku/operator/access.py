@@ -1,9 +1,10 @@
 """Connections of the operator's commands: to the ledger, to the queues, to the bucket. What is away is said in a sentence."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from itertools import islice
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import boto3
 import psycopg
@@ -20,6 +21,9 @@ if TYPE_CHECKING:
 CONNECT_TIMEOUT_S = 5
 STATEMENT_TIMEOUT_MS = 60_000
 ATTEMPTS = 3
+SQS_BATCH = 10
+"""The most that SQS takes in one call (SendMessageBatch, ChangeMessageVisibilityBatch)."""
+T = TypeVar("T")
 AWS_ERRORS = (BotoCoreError, ClientError)
 
 
@@ -77,6 +81,13 @@ def client(service: str, *, attempts: int = ATTEMPTS) -> Any:
     """
     made: Any = boto3.client
     return made(service, **_aws(attempts))
+
+
+def batches(items: Iterable[T]) -> Iterator[list[T]]:
+    """As many as SQS takes in one call."""
+    rest = iter(items)
+    while batch := list(islice(rest, SQS_BATCH)):
+        yield batch
 
 
 @contextmanager

@@ -56,9 +56,20 @@ class Choice:
         return {"messages": len(letters), "keys": keys, "error_code": self.error_code, "all": self.everything}
 
 
-def told(letters: Sequence[Letter]) -> None:
-    """Show what a change will be about, on standard error."""
+def question(verb: str, letters: Sequence[Letter]) -> str:
+    """Show what a change will be about, on standard error, and ask for it.
+
+    Args:
+        verb: what would be done, as "Drop".
+        letters: that are meant.
+
+    Raises:
+        UserError: there is none.
+    """
+    if not letters:
+        raise UserError("the dead-letter queue holds none of these", hint="`hikyaku dlq list` shows what it holds.")
     for letter in letters[:MOST_SHOWN]:
         output.note(f"{letter.error_code}  {printable(letter.key) or letter.message_id}")
     if len(letters) > MOST_SHOWN:
         output.note(f"… and {len(letters) - MOST_SHOWN} more")
+    return f"{verb} {len(letters)} messages?"

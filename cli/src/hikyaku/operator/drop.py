@@ -1,6 +1,5 @@
 """`hikyaku dlq drop`: messages that nobody needs any more."""
 
-from hikyaku.errors import UserError
 from hikyaku.operator import access, action, chosen, letters, output
 from hikyaku.operator.settings import OperatorSettings
 
@@ -23,16 +22,9 @@ def drop(
     with access.told("the dead-letter queue can't be worked off"):
         client = access.sqs()
         found = choice.of_these(letters.look(client, settings.dlq_url))
-        if not found:
-            raise UserError("the dead-letter queue holds none of these", hint="`hikyaku dlq list` shows what it holds.")
-        chosen.told(found)
-        if not action.is_wanted(f"Drop {len(found)} messages?", yes=yes, dry_run=dry_run):
+        if not action.is_wanted(chosen.question("Drop", found), yes=yes, dry_run=dry_run):
             return
         with action.written_down(settings.database_url, "dlq drop", choice.target(found), reason) as done:
-            ids, dropped = {letter.message_id for letter in found}, 0
-            with letters.held(client, settings.dlq_url) as hold:
-                for letter in [each for each in hold.letters if each.message_id in ids]:
-                    hold.delete(letter)
-                    dropped += 1
-            done.outcome = f"done: {dropped} of {len(ids)} messages dropped"
-    output.note(f"{dropped} of {len(ids)} messages dropped.")
+            dropped = f"{letters.worked_off(client, settings.dlq_url, found)} dropped"
+            done.outcome = f"done: {dropped}"
+    output.note(f"{dropped}.")

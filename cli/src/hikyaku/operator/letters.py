@@ -5,13 +5,14 @@ A look is a receive: SQS knows no other. What is held is given back at the end, 
 
 import datetime as dt
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
-from itertools import islice
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, unquote_plus
+
+from hikyaku.operator import access
 
 if TYPE_CHECKING:
     from types_boto3_sqs import SQSClient
@@ -20,7 +21,6 @@ HOLD_S = 120
 """For which a message that is looked at stays out of others' sight, should nobody put it back."""
 WAIT_S = 1
 """Of a long poll: it asks all of SQS's servers, a short one some (SQS Developer Guide, short and long polling)."""
-BATCH = 10
 MOST = 5000
 """Messages of one look: they are received within HOLD_S."""
 NO_CODE = "received_too_often"
@@ -130,7 +130,7 @@ class Held:
         while len(self._letters) < most:
             answer = self._client.receive_message(
                 QueueUrl=self._url,
-                MaxNumberOfMessages=BATCH,
+                MaxNumberOfMessages=access.SQS_BATCH,
                 WaitTimeSeconds=WAIT_S,
                 VisibilityTimeout=HOLD_S,
                 MessageSystemAttributeNames=["All"],
@@ -150,16 +150,15 @@ class Held:
 
     def release(self) -> None:
         """Put back what is left. What SQS refuses is visible already."""
-        for batch in _batches(self._letters.values()):
-            entries = [{"Id": str(n), "ReceiptHandle": letter.receipt, "VisibilityTimeout": 0} for n, letter in enumerate(batch)]
-            self._client.change_message_visibility_batch(QueueUrl=self._url, Entries=entries)  # type: ignore[arg-type]  # a TypedDict
+        give_back(self._client, self._url, [letter.receipt for letter in self._letters.values()])
         self._letters = {}
 
 
-def _batches(letters: Iterable[Letter]) -> Iterator[list[Letter]]:
-    rest = iter(letters)
-    while batch := list(islice(rest, BATCH)):
-        yield batch
+def give_back(client: "SQSClient", url: str, receipts: Iterable[str]) -> None:
+    """Show messages again at once, by their receipt handles. What SQS refuses is visible already."""
+    for batch in access.batches(receipts):
+        entries: Any = [{"Id": str(number), "ReceiptHandle": receipt, "VisibilityTimeout": 0} for number, receipt in enumerate(batch)]
+        client.change_message_visibility_batch(QueueUrl=url, Entries=entries)
 
 
 @contextmanager
@@ -183,3 +182,25 @@ def look(client: "SQSClient", url: str, most: int = MOST) -> list[Letter]:
     """What is in the dead-letter queue now."""
     with held(client, url, most) as hold:
         return hold.letters
+
+
+def worked_off(client: "SQSClient", url: str, wanted: Iterable[Letter], before: Callable[[Letter], object] = lambda _: None) -> str:
+    """Delete messages.
+
+    Args:
+        client: of SQS.
+        url: of the dead-letter queue.
+        wanted: as a look found them; those that are gone meanwhile are left alone.
+        before: done with each before it is deleted.
+
+    Returns:
+        How many of how many.
+    """
+    ids, done = {letter.message_id for letter in wanted}, 0
+    with held(client, url) as hold:
+        for letter in hold.letters:
+            if letter.message_id in ids:
+                before(letter)
+                hold.delete(letter)
+                done += 1
+    return f"{done} of {len(ids)} messages"

@@ -38,10 +38,7 @@ def redrive(
     with access.told("the dead-letter queue can't be redriven"):
         client = access.sqs()
         found = choice.of_these(letters.look(client, settings.dlq_url))
-        if not found:
-            raise UserError("the dead-letter queue holds none of these", hint="`hikyaku dlq list` shows what it holds.")
-        chosen.told(found)
-        if not action.is_wanted(f"Redrive {len(found)} messages?", yes=yes, dry_run=dry_run):
+        if not action.is_wanted(chosen.question("Redrive", found), yes=yes, dry_run=dry_run):
             return
         with action.written_down(settings.database_url, "dlq redrive", choice.target(found), reason) as done:
             sent = move_all(client, settings) if everything else move(client, settings, found)
@@ -60,14 +57,11 @@ def move(client: "SQSClient", settings: OperatorSettings, wanted: Iterable[Lette
     Returns:
         What was done, in words.
     """
-    ids, sent = {letter.message_id for letter in wanted}, 0
-    with letters.held(client, settings.dlq_url) as hold:
-        for letter in hold.letters:
-            if letter.message_id in ids:
-                client.send_message(QueueUrl=settings.queue_url, MessageBody=letter.body)
-                hold.delete(letter)
-                sent += 1
-    return f"{sent} of {len(ids)} messages sent"
+
+    def send(letter: Letter) -> None:
+        client.send_message(QueueUrl=settings.queue_url, MessageBody=letter.body)
+
+    return f"{letters.worked_off(client, settings.dlq_url, wanted, before=send)} sent"
 
 
 def move_all(client: "SQSClient", settings: OperatorSettings) -> str:

@@ -1,6 +1,5 @@
 """`hikyaku retry`: one file once more."""
 
-import json
 from typing import Annotated, Any
 
 import psycopg
@@ -8,6 +7,7 @@ import typer
 
 from hikyaku.errors import UserError
 from hikyaku.operator import access, action, letters, output, redrive
+from hikyaku.operator.event import created
 from hikyaku.operator.settings import OperatorSettings
 from hikyaku.printable import printable
 
@@ -96,19 +96,19 @@ def _can_be_tried(file: dict[str, Any]) -> None:
 
 
 def event(file: dict[str, Any]) -> str:
-    """The event of this version once more, as EventBridge sends it (S3 User Guide, EventBridge event message structure).
+    """The event of this version once more.
 
     Args:
         file: a row of the ledger.
     """
-    obj = {"key": file["key"], "size": file["size_bytes"], "etag": file["etag"], "sequencer": file["sequencer"]}
-    if not file["version_id"].startswith("etag:"):
-        obj["version-id"] = file["version_id"]
-    told = {
-        "version": "0",
-        "detail-type": "Object Created",
-        "source": "aws.s3",
-        "time": file["event_time"].isoformat(),
-        "detail": {"version": "0", "bucket": {"name": file["bucket"]}, "object": obj, "reason": "hikyaku retry"},
-    }
-    return json.dumps(told, ensure_ascii=False)
+    unversioned = file["version_id"].startswith("etag:")
+    return created(
+        file["bucket"],
+        file["key"],
+        None if unversioned else file["version_id"],
+        size=file["size_bytes"],
+        etag=file["etag"],
+        sequencer=file["sequencer"],
+        time=file["event_time"],
+        reason="hikyaku retry",
+    )

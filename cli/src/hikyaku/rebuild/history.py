@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import psycopg
 
-from hikyaku.operator import access
+from hikyaku.operator.inventory import bucket
 from shared import keys
 from shared.contract import FileRef
 from shared.datasets import Datasets
@@ -15,7 +15,6 @@ from shared.errors import Rejected
 
 if TYPE_CHECKING:
     from types_boto3_s3 import S3Client
-    from types_boto3_s3.type_defs import ObjectVersionTypeDef
 
 LEDGER = """
 SELECT key, version_id, status, sequencer, event_time, coalesce(loaded_at, updated_at) AS at
@@ -108,11 +107,9 @@ def _is_gone(row: Row, as_of: dt.datetime | None) -> bool:
 
 
 def _stored(s3: "S3Client", scope: Scope, ledger: Ledger) -> Iterator[Version]:
-    with access.told(f"bucket {scope.bucket} can't be listed"):
-        for page in s3.get_paginator("list_object_versions").paginate(Bucket=scope.bucket, Prefix=keys.INCOMING):
-            for item in page.get("Versions", []):
-                if _belongs(scope.datasets, item["Key"], scope.name):
-                    yield _version(scope.bucket, item, ledger)
+    for shelf in bucket.shelves(s3, scope.bucket, bucket.INCOMING):
+        if _belongs(scope.datasets, shelf.key, scope.name):
+            yield from (_version(scope.bucket, stored, ledger) for stored in shelf.versions)
 
 
 def _belongs(datasets: Datasets, key: str, name: str) -> bool:
@@ -122,21 +119,19 @@ def _belongs(datasets: Datasets, key: str, name: str) -> bool:
         return False
 
 
-def _version(bucket: str, item: "ObjectVersionTypeDef", ledger: Ledger) -> Version:
-    etag = item["ETag"].strip('"')
-    # As the poller names a version in a bucket without versioning.
-    version_id = f"etag:{etag}" if item["VersionId"] == "null" else item["VersionId"]
-    row = ledger.get((item["Key"], version_id))
-    event_time = row["event_time"] if row else item["LastModified"]
+def _version(name: str, stored: bucket.Version, ledger: Ledger) -> Version:
+    version_id = stored.names[0]
+    row = ledger.get((stored.key, version_id))
+    event_time = row["event_time"] if row else stored.modified
     file = FileRef(
-        bucket=bucket,
-        key=item["Key"],
+        bucket=name,
+        key=stored.key,
         version_id=version_id,
-        etag=etag,
-        size=item["Size"],
+        etag=stored.etag,
+        size=stored.size,
         sequencer=row["sequencer"] if row else "",
         event_time=event_time.isoformat(),
         received_at=dt.datetime.now(dt.UTC).isoformat(),
         message_id=MESSAGE_ID,
     )
-    return Version(file, row["at"] if row else item["LastModified"], row is not None)
+    return Version(file, row["at"] if row else stored.modified, row is not None)

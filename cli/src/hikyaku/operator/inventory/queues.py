@@ -6,11 +6,11 @@ import json
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from itertools import islice
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, unquote_plus
 
 from hikyaku.operator import access
+from hikyaku.operator.letters import give_back
 
 if TYPE_CHECKING:
     from types_boto3_sqs import SQSClient
@@ -19,7 +19,6 @@ MOST_LETTERS = 10_000
 """That are looked at: their receipt handles are held meanwhile, half a kilobyte each."""
 HIDDEN_S = 300
 """For which a letter is hidden at the most, should this process die before it shows it again."""
-BATCH = 10
 COUNTS = ("ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible", "ApproximateNumberOfMessagesDelayed")
 
 
@@ -77,7 +76,7 @@ def letters(sqs: "SQSClient", dlq_url: str) -> Letters:
             for message in _received(sqs, dlq_url, handles):
                 found.add(message["Body"])
         finally:
-            _show_again(sqs, dlq_url, list(handles.values()))
+            give_back(sqs, dlq_url, handles.values())
     found.unread = max(counted - found.read, 0)
     return found
 
@@ -85,19 +84,14 @@ def letters(sqs: "SQSClient", dlq_url: str) -> Letters:
 def _received(sqs: "SQSClient", queue_url: str, handles: dict[str, str]) -> Iterator[Any]:
     end = dt.datetime.now(dt.UTC) + dt.timedelta(seconds=HIDDEN_S / 2)
     while len(handles) < MOST_LETTERS and dt.datetime.now(dt.UTC) < end:
-        answer = sqs.receive_message(QueueUrl=queue_url, MaxNumberOfMessages=BATCH, WaitTimeSeconds=1, VisibilityTimeout=HIDDEN_S)
+        answer = sqs.receive_message(
+            QueueUrl=queue_url, MaxNumberOfMessages=access.SQS_BATCH, WaitTimeSeconds=1, VisibilityTimeout=HIDDEN_S
+        )
         new = [each for each in answer.get("Messages", []) if each["MessageId"] not in handles]
         handles |= {each["MessageId"]: each["ReceiptHandle"] for each in answer.get("Messages", [])}
         if not new:
             return
         yield from new
-
-
-def _show_again(sqs: "SQSClient", queue_url: str, handles: list[str]) -> None:
-    rest = iter(handles)
-    while batch := list(islice(rest, BATCH)):
-        entries: Any = [{"Id": str(number), "ReceiptHandle": handle, "VisibilityTimeout": 0} for number, handle in enumerate(batch)]
-        sqs.change_message_visibility_batch(QueueUrl=queue_url, Entries=entries)
 
 
 def announced(body: str) -> list[tuple[str, str]]:

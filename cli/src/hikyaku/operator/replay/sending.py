@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Callable, Iterable, Iterator
-from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from hikyaku.errors import UserError
@@ -13,8 +12,6 @@ from hikyaku.operator.replay.order import Step
 if TYPE_CHECKING:
     from types_boto3_sqs import SQSClient
 
-BATCH = 10
-"""The most that SQS takes in one call (SendMessageBatch). Ten events are far below its 1 MiB: a key has 1,024 bytes at the most."""
 TRIES = 4
 
 
@@ -28,8 +25,8 @@ def send(
     Raises:
         UserError: SQS takes some of them not even after several tries, or can't be reached.
     """
-    rest = iter(steps)
-    while batch := list(islice(rest, BATCH)):
+    # Ten events are far below the 1 MiB of a call: a key has 1,024 bytes at the most.
+    for batch in access.batches(steps):
         with access.told("the ingest queue takes no messages"):
             _send(sqs, queue_url, {str(number): body(bucket, step) for number, step in enumerate(batch)}, pause)
         yield from batch

@@ -1,4 +1,4 @@
-"""S3 as the sender's upload drives it: boto3's managed upload, and the hooks that tell of its last call."""
+"""S3 as boto3's managed upload drives it, and the hooks that tell of its last call."""
 
 from collections.abc import Callable
 from typing import Any
@@ -15,23 +15,30 @@ class Bucket:
         self.hooks: dict[str, list[Callable[..., object]]] = {}
         self.meta = self
         self.events = self
+        self.config = self
+        self.request_checksum_calculation = "when_required"
 
     def register(self, event: str, hook: Callable[..., object]) -> None:
         """Have a hook called."""
         self.hooks.setdefault(event, []).append(hook)
 
+    def register_first(self, event: str, hook: Callable[..., object], **_: Any) -> None:
+        """The managed upload's own, for requests that are not made here."""
+
+    register_last = register_first
+
     def unregister(self, event: str, hook: Callable[..., object]) -> None:
         """Have it called no more."""
         self.hooks[event].remove(hook)
 
-    def upload_fileobj(self, file: Any, bucket: str, key: str, **how: Any) -> None:
-        """As one PutObject."""
+    def put_object(self, **params: Any) -> None:
+        """Take it: the bytes first, then `before`, then the answer."""
+        body = params.pop("Body").read()
         self.before()
         if self.error is not None:
             raise self.error
-        params: dict[str, Any] = {"Bucket": bucket, "Key": key, **how["ExtraArgs"]}
         self._call("provide-client-params.s3.PutObject", params=params)
-        self.got.append((key, file.read(), params))
+        self.got.append((params["Key"], body, params))
         self._call("after-call.s3.PutObject", parsed={"ETag": "x", "VersionId": f"v{len(self.got)}"})
 
     def _call(self, event: str, **about: Any) -> None:

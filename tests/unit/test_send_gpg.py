@@ -5,12 +5,12 @@ import gzip
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from typer.testing import CliRunner
 
+import fakes.bucket
 from fakes.gpg import Person, needs_gpg, person
 from fakes.gpg_gate import GpgGate, People
 from hikyaku import gpg
@@ -27,16 +27,13 @@ pytestmark = needs_gpg
 CSV = "id,item\n1,座布団\n"
 
 
-class Bucket:
+class Bucket(fakes.bucket.Bucket):
     """Takes uploads."""
 
-    def __init__(self) -> None:
-        self.got: dict[str, tuple[bytes, Manifest]] = {}
-        self.meta = SimpleNamespace(events=SimpleNamespace(register=lambda *_: None, unregister=lambda *_: None))
-
-    def upload_fileobj(self, file: Any, _bucket: str, key: str, **how: Any) -> None:
-        said = Manifest.read(base64.b64decode(how["ExtraArgs"]["Metadata"][manifest.METADATA]))
-        self.got[key] = (file.read(), said)
+    @property
+    def parcels(self) -> dict[str, tuple[bytes, Manifest]]:
+        """By key: the bytes, and what their sender says of them."""
+        return {key: (body, Manifest.read(base64.b64decode(params["Metadata"][manifest.METADATA]))) for key, body, params in self.got}
 
 
 @pytest.fixture
@@ -84,7 +81,7 @@ def opened(host: Person, message: bytes) -> bytes:
 def test_a_file_is_packed_encrypted_and_signed(bucket: Bucket, file: Path, sender: Person, host: Person, tmp_path: Path) -> None:
     code, output = run(file, "--gpg", tmp_path / "host.asc", "--gpg-sign", sender.fingerprint)
     assert (code, "sent 2026-11.csv" in output) == (0, True)
-    [(key, (message, said))] = bucket.got.items()
+    [(key, (message, said))] = bucket.parcels.items()
     assert key == said.key == "incoming/orders/2026-11.csv.gz.gpg"
     assert gzip.decompress(opened(host, message)).decode() == CSV
     host.gpg("--import", data=sender.public())
@@ -98,7 +95,7 @@ def test_a_fingerprint_names_a_key_of_the_senders_own(bucket: Bucket, file: Path
     spaced = " ".join(host.fingerprint[at : at + 4] for at in range(0, 40, 4)).lower()
     for spelled in (host.fingerprint, f"0x{host.fingerprint}", spaced):
         assert run(file, "--gpg", spelled)[0] == 0
-    [(message, _)] = bucket.got.values()
+    [(message, _)] = bucket.parcels.values()
     assert gzip.decompress(opened(host, message)).decode() == CSV
 
 
@@ -123,15 +120,15 @@ def test_what_can_not_be_used_is_told_before_anything_is_sent(
         patch.setenv("PATH", str(tmp_path))
         code, output = run(file, "--gpg", key)
     assert (code, "gpg is not here" in output) == (2, True)
-    assert bucket.got == {}
+    assert bucket.parcels == {}
 
 
 def test_parts_have_the_suffix_too(bucket: Bucket, tmp_path: Path, sender: Person, host: Person) -> None:
     large = tmp_path / "large.csv"
     large.write_text("id,item\n" + "1,x\n" * 1000)
     assert run(large, "--gpg", tmp_path / "host.asc", "--split", "2KB")[0] == 0
-    assert sorted(bucket.got) == [f"incoming/orders/large.part-{n:04}-of-0003.csv.gz.gpg" for n in (1, 2, 3)]
-    assert b"".join(gzip.decompress(opened(host, bucket.got[key][0])) for key in sorted(bucket.got)).count(b"1,x") == 1000
+    assert sorted(bucket.parcels) == [f"incoming/orders/large.part-{n:04}-of-0003.csv.gz.gpg" for n in (1, 2, 3)]
+    assert b"".join(gzip.decompress(opened(host, bucket.parcels[key][0])) for key in sorted(bucket.parcels)).count(b"1,x") == 1000
 
 
 def test_the_names_of_parts() -> None:

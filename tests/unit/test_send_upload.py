@@ -1,10 +1,13 @@
 """How a sealed file gets into S3 by the sender's own credentials."""
 
+import _thread
 import io
+import signal
+import threading
+from collections.abc import Callable, Iterator
 from typing import Any, cast
 
 import pytest
-from boto3.exceptions import S3UploadFailedError
 
 from fakes.bucket import Bucket
 from fakes.s3 import client_error
@@ -32,21 +35,35 @@ def test_replace_and_key_are_said_only_when_asked_for() -> None:
     assert (asked["IfNoneMatch"], asked["ServerSideEncryption"], asked["SSEKMSKeyId"]) == ("*", "aws:kms", "arn:aws:kms:x")
 
 
-def failed(code: str) -> Exception:
-    """As boto3 wraps it."""
-    error = S3UploadFailedError(code)
-    error.__context__ = client_error(code)
-    return error
-
-
 def test_what_is_there_already_is_told_apart() -> None:
     with pytest.raises(AlreadyThereError):
-        put(Bucket(failed("PreconditionFailed")), replace=False)
+        put(Bucket(client_error("PreconditionFailed")), replace=False)
     with pytest.raises(UserError, match="was not sent"):
-        put(Bucket(failed("AccessDenied")))
+        put(Bucket(client_error("AccessDenied")))
 
 
-def test_ctrl_c_ends_with_130_and_says_what_is_there() -> None:
-    with pytest.raises(UserError, match=r"nothing of .* was left behind") as caught:
-        put(Bucket(KeyboardInterrupt()))
+@pytest.fixture
+def interrupt() -> Iterator[Callable[[], None]]:
+    """Ctrl-C as seen from a thread of the upload: no wait of the main thread ends by it. Returns when it was heard."""
+    heard = threading.Event()
+
+    def hear(*_: object) -> None:
+        heard.set()
+        raise KeyboardInterrupt
+
+    def press() -> None:
+        _thread.interrupt_main()
+        assert heard.wait(10), "the upload goes on, and nobody hears"
+
+    before = signal.signal(signal.SIGINT, hear)
+    yield press
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.parametrize(("error", "said"), [(client_error("SlowDown"), "nothing of .* was left behind"), (None, "had arrived whole")])
+def test_ctrl_c_ends_with_130_and_says_what_is_there(interrupt: Callable[[], None], error: Exception | None, said: str) -> None:
+    bucket = Bucket(error)
+    bucket.before = interrupt
+    with pytest.raises(UserError, match=said) as caught:
+        put(bucket)
     assert caught.value.exit_code == 130

@@ -4,17 +4,19 @@ import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from threading import Event
 from typing import IO, TYPE_CHECKING, Any, Protocol
 
 import boto3
-from boto3.exceptions import S3UploadFailedError
-from boto3.s3.transfer import TransferConfig
+from boto3.s3.transfer import ProgressCallbackInvoker, TransferConfig, create_transfer_manager
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
+from s3transfer.subscribers import BaseSubscriber
 
 from hikyaku.errors import UserError
 
 if TYPE_CHECKING:
+    from s3transfer.futures import TransferFuture
     from types_boto3_s3 import S3Client
 
 MIB = 1024 * 1024
@@ -23,6 +25,10 @@ LAST_CALLS = ("PutObject", "CompleteMultipartUpload")
 """Whose answer says that the object is there, and as which version."""
 INTERRUPTED = 130
 """Exit code of a command that Ctrl-C ended: 128 and the signal's number."""
+
+
+LOOK_UP_S = 0.2
+"""How long one wait for an upload is at most, before it looks for Ctrl-C."""
 
 
 class AlreadyThereError(Exception):
@@ -57,6 +63,15 @@ def s3_client() -> "S3Client":
     )
 
 
+class _Ended(BaseSubscriber):
+    def __init__(self) -> None:
+        self.event = Event()
+
+    def on_done(self, future: "TransferFuture", **_: Any) -> None:
+        del future
+        self.event.set()
+
+
 @dataclass(frozen=True, slots=True)
 class S3Upload:
     """One PUT, or above 64 MiB an upload in parts, whose parts are tried again one by one; what fails is taken back.
@@ -83,12 +98,21 @@ class S3Upload:
             extra |= {"ServerSideEncryption": "aws:kms", "SSEKMSKeyId": self.kms_key}
         with self._watched() as versions:
             try:
-                self.s3.upload_fileobj(ciphertext, bucket, key, ExtraArgs=extra, Config=TRANSFER, Callback=progress)
-            except (ClientError, BotoCoreError, S3UploadFailedError) as error:
+                self._transfer(ciphertext, bucket, key, extra, progress)
+            except (ClientError, BotoCoreError) as error:
                 raise _refused(error, bucket, key) from None
             except KeyboardInterrupt:
                 raise _interrupted(bucket, key, arrived=bool(versions)) from None
         return versions[-1] if versions else ""
+
+    def _transfer(self, ciphertext: IO[bytes], bucket: str, key: str, extra: dict[str, Any], progress: Callable[[int], object]) -> None:
+        # boto3's upload_fileobj waits without an end: a Ctrl-C that comes just before that wait is seen only when the whole file is sent.
+        ended = _Ended()
+        with create_transfer_manager(self.s3, TRANSFER) as manager:
+            transfer = manager.upload(ciphertext, bucket, key, extra_args=extra, subscribers=[ProgressCallbackInvoker(progress), ended])
+            while not ended.event.wait(LOOK_UP_S):
+                pass
+            transfer.result()
 
     @contextmanager
     def _watched(self) -> Iterator[list[str]]:
@@ -126,8 +150,7 @@ class DryRun:
 
 
 def _refused(error: Exception, bucket: str, key: str) -> Exception:
-    cause = error if isinstance(error, ClientError) else error.__context__
-    if isinstance(cause, ClientError) and cause.response["Error"]["Code"] in {"PreconditionFailed", "ConditionalRequestConflict"}:
+    if isinstance(error, ClientError) and error.response["Error"]["Code"] in {"PreconditionFailed", "ConditionalRequestConflict"}:
         return AlreadyThereError(key)
     return UserError(f"s3://{bucket}/{key} was not sent: {error}", hint="Check the credentials, the bucket and --to.")
 

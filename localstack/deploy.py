@@ -74,6 +74,12 @@ LIFECYCLE_RULES: list[dict[str, Any]] = [
         "Filter": {},
         "AbortIncompleteMultipartUpload": {"DaysAfterInitiation": 3},
     },
+    {
+        "ID": "expire-receipts",
+        "Status": "Enabled",
+        "Filter": {"Prefix": "receipts/"},
+        "Expiration": {"Days": 90},
+    },
 ]
 
 

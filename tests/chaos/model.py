@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
-from chaos import groups
+from chaos import groups, receipts
 from chaos.entry import Entry, Row, rows
 from chaos.files import Damage, Dataset, File, Mode
 from chaos.sender import Sent
@@ -52,6 +52,8 @@ class Observed:
         untagged: key and version id of what has no tag and is of a dataset whose loaded files are to have one; what was given up is not.
         queued: messages in the ingest queue.
         spooled: names in the spool.
+        receipts: version id and status by key; None: nobody looked.
+        untold: keys whose receipt the product gave up, and said so.
     """
 
     ledger: dict[tuple[str, str], Entry]
@@ -60,6 +62,8 @@ class Observed:
     queued: int
     spooled: list[str]
     untagged: frozenset[tuple[str, str]] = frozenset()
+    receipts: dict[str, tuple[str, str]] | None = None
+    untold: frozenset[str] = frozenset()
 
 
 @dataclass
@@ -82,6 +86,7 @@ class Judge:
         for dataset in {s.file.dataset for s in self.sent}:
             self._check_table(dataset)
         self._check_dead_letters()
+        self._check_receipts()
         if self.observed.queued:
             self._find(Harm.IN_QUEUE, None, f"{self.observed.queued} messages are left in the queue")
         for name in self.observed.spooled:
@@ -223,6 +228,19 @@ class Judge:
             told = sent.file.damage is Damage.GROUP or (sent.file.key, sent.version_id) in dead
             if self._status(sent) == "rejected" and not told:
                 self._find(Harm.LOST, sent.file, f"{_name(sent)} is rejected and not in the dead-letter queue")
+
+    # The receipts
+
+    def _check_receipts(self) -> None:
+        if self.observed.receipts is None:
+            return
+        fates = {
+            key: [(s.version_id, self._status(s)) for s in versions if self._status(s) not in {"nowhere", "failed"}]
+            for key, versions in self._by_key().items()
+        }
+        parts = {s.file.key: s.file.group for s in self.sent if s.file.group}
+        for _, story in receipts.wrong(self.observed.receipts, fates, parts, self.observed.untold):
+            self._find(Harm.WRONG, None, story)
 
 
 def _harm(dataset: Dataset, expected: int, actual: int, *, other_version: bool) -> Harm:

@@ -11,7 +11,7 @@ from urllib.parse import unquote
 import psycopg
 from botocore.exceptions import BotoCoreError, ClientError
 
-from chaos import tags
+from chaos import receipts, tags
 from chaos.entry import Entry
 from chaos.files import DATASETS, MENDED
 from chaos.model import Observed, typed
@@ -93,6 +93,8 @@ def observe(stack: Stack) -> Observed:
         queued=stack.queued(),
         spooled=[path.name for path in stack.spooled()],
         untagged=tags.untagged(stack),
+        receipts=receipts.read(stack),
+        untold=receipts.left_out(stack),
     )
 
 

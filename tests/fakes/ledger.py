@@ -1,7 +1,7 @@
 """What the loader's statements (loader/sql/*.sql) make of the ledger's rows, given their parameters `p`."""
 
 from collections.abc import Iterable, Mapping
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from psycopg import errors
@@ -9,6 +9,8 @@ from psycopg import errors
 Pk = tuple[str, str, str]
 Row = Mapping[str, Any]
 COUNTED = frozenset({"loaded", "duplicate"})
+BEGIN = datetime(2026, 11, 12, tzinfo=UTC)
+"""Of its clock."""
 RETAKEN = frozenset({"rejected", "failed"})
 
 
@@ -20,7 +22,7 @@ def pk_of(p: Mapping[str, Any]) -> Pk:
 def claimed(p: Mapping[str, Any], now: int) -> Row:
     """sql/claim.sql: a new row."""
     told = ("bucket", "key", "version_id", "file_id", "dataset", "dry_run", "etag", "sequencer", "event_time", "sha256", "signer")
-    told += ("sender", "seq", "order_by", "order_value", "declared_rows")
+    told += ("sender", "seq", "order_by", "order_value", "declared_rows", "size", "received_at")
     unknown = dict.fromkeys(("error", "target", "mode", "content_sha256", "rows_in_file", "rows_loaded", "rows_changed", "loaded_at"))
     unknown |= dict.fromkeys(("group_id", "part"))
     return {name: p[name] for name in told} | unknown | {"status": "failed", "error_code": "crashed", "attempts": 1, "updated_at": now}
@@ -29,7 +31,7 @@ def claimed(p: Mapping[str, Any], now: int) -> Row:
 def retaken(found: Row, p: Mapping[str, Any]) -> Row:
     """sql/claim.sql: what changes in a row that is taken up again."""
     kept = {name: p[name] if p[name] is not None else found[name] for name in ("sha256", "signer", "sender", "seq", "declared_rows")}
-    return kept | {name: p[name] for name in ("dataset", "order_by", "order_value")} | {"attempts": found["attempts"] + 1}
+    return kept | {name: p[name] for name in ("dataset", "order_by", "order_value", "received_at")} | {"attempts": found["attempts"] + 1}
 
 
 def finished(row: Row, p: Row, now: int) -> Row:
@@ -37,8 +39,17 @@ def finished(row: Row, p: Row, now: int) -> Row:
     if (p["status"] in RETAKEN) != (p["error_code"] is not None):
         raise errors.CheckViolation("files_error")
     said = {name: p[name] for name in ("status", "error_code", "error", "target", "mode", "content_sha256")}
-    numbers = {name: p[name] for name in ("rows_in_file", "rows_loaded", "rows_changed")}
+    counts = ("inserted", "updated", "unchanged", "deleted", "rejected")
+    numbers = {name: p[name] for name in ("rows_in_file", "rows_loaded", "rows_changed", "bad_lines", *(f"rows_{each}" for each in counts))}
     return {**row, **said, **numbers, "loaded_at": now if p["status"] == "loaded" else None, "updated_at": now}
+
+
+def receipt(row: Row) -> tuple[Any, ...]:
+    """sql/receipt.sql: what its sender is told."""
+    names = ("bucket", "key", "version_id", "sha256", "size", "dataset", "status", "error_code", "error", "rows_in_file", "rows_inserted")
+    names += ("rows_updated", "rows_unchanged", "rows_deleted", "rows_rejected", "bad_lines", "file_id", "sequencer")
+    committed = BEGIN + timedelta(seconds=row["loaded_at"] or row["updated_at"])
+    return (*(row[name] for name in names), _time(row), datetime.fromisoformat(row["received_at"]), committed)
 
 
 def superseded(rows: Iterable[Row], p: Row) -> bool:

@@ -10,7 +10,7 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 
 from poller.held import Held
 from poller.sqs import Message
-from shared.contract import Chore, FileRef, Problem, SettledParcel, Settlement, Tidied, Verdict
+from shared.contract import Chore, FileRef, Problem, Receipt, SettledParcel, Settlement, Tidied, Verdict
 from shared.errors import ErrorCode
 
 BUCKET = "hikyaku-test"
@@ -97,6 +97,22 @@ def settlement(file: FileRef, verdict: Verdict = Verdict.DONE, after_load: str |
         error_code=code,
         error=None if code is None else "what happened",
         after_load=after_load,
+    )
+
+
+def receipt(file: FileRef, status: str = "loaded", committed: int = 0) -> Receipt:
+    """What the loader hands on for its sender, committed so many seconds after midnight."""
+    return Receipt(
+        bucket=file.bucket,
+        key=file.key,
+        version_id=file.version_id,
+        size=file.size,
+        status=status,
+        file_id=file.file_id,
+        sequencer=file.sequencer,
+        event_time=file.event_time,
+        received_at=file.event_time,
+        committed_at=f"2026-11-12T00:00:{committed:02}.000000Z",
     )
 
 

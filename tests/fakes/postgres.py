@@ -207,6 +207,10 @@ class FakeConnection(GroupStatements):
         found = self._visible().get(ledger.pk_of(p))
         return found and (found["status"],)
 
+    def _receipt(self, _statement: bytes, p: dict[str, Any]) -> tuple[Any, ...] | None:
+        found = self._visible().get(ledger.pk_of(p))
+        return found and ledger.receipt(found)
+
     def _standing(self, statement: bytes, p: dict[str, Any]) -> tuple[bool, bool, bool]:
         rows = self._visible().values()
         return self._superseded(statement, p), ledger.duplicate(rows, p), ledger.repeated(rows, p)
@@ -284,6 +288,7 @@ def _kind(statement: bytes | str) -> str:
         (b"INSERT INTO hikyaku.files", "claim"),
         (b"UPDATE hikyaku.files", "finish"),
         (b"AS duplicate", "standing"),
+        (b"AS committed_at", "receipt"),
         (b"SELECT f.status", "status"),
         (b"set_config", "setting"),
     )

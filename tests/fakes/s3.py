@@ -21,6 +21,7 @@ MESSAGES = {
     "ExpiredToken": 400,
     "InternalError": 500,
     "InvalidArgument": 400,
+    "KMS.DisabledException": 400,
     "MethodNotAllowed": 405,
     "NoSuchBucket": 404,
     "NoSuchKey": 404,
@@ -118,6 +119,21 @@ class FakeS3:
         """PutObjectTagging: these, and no others."""
         self._asked(request).tags = {tag["Key"]: tag["Value"] for tag in request["Tagging"]["TagSet"]}
         return {}
+
+    def put_object(self, **request: Any) -> dict[str, Any]:
+        """PutObject, with If-Match and If-None-Match: a new version, of a name of its own."""
+        self._note(request)
+        bucket, key = request["Bucket"], request["Key"]
+        there = [version for name, version in self.versions.items() if name[:2] == (bucket, key)]
+        current = there[-1].fields["ETag"] if there and there[-1].data is not None else None
+        if "IfNoneMatch" in request and current is not None:
+            raise client_error("PreconditionFailed")
+        if "IfMatch" in request and current is None:
+            raise client_error("NoSuchKey")
+        if request.get("IfMatch", current) != current:
+            raise client_error("PreconditionFailed")
+        made = self.put(bucket, key, f"put-{len(self.requests)}", request["Body"], Metadata=request["Metadata"])
+        return {"ETag": made.fields["ETag"], "VersionId": made.fields["VersionId"]}
 
     def delete_object(self, **request: Any) -> dict[str, Any]:
         """DeleteObject of one version; without VersionId of an object in a bucket without versioning. What is missing is no error."""

@@ -53,10 +53,10 @@ def metadata(manifest: bytes, blob: bytes | None = None) -> dict[str, str]:
     return {name: base64.b64encode(value).decode() for name, value in both.items()}
 
 
-def verifies(manifest: bytes, blob: bytes, signers: Path, sender: str = ACME) -> bool:
+def verifies(manifest: bytes, blob: bytes, signers: Path, sender: str = ACME, namespace: str = "hikyaku") -> bool:
     """Whether OpenSSH itself takes the signature."""
     armored = base64.encodebytes(blob).decode()
     path = signers.with_suffix(".sig")
     path.write_text(f"-----BEGIN SSH SIGNATURE-----\n{armored}-----END SSH SIGNATURE-----\n")
-    command = ["ssh-keygen", "-Y", "verify", "-f", str(signers), "-I", sender, "-n", "hikyaku", "-s", str(path)]
+    command = ["ssh-keygen", "-Y", "verify", "-f", str(signers), "-I", sender, "-n", namespace, "-s", str(path)]
     return subprocess.run(command, input=manifest, capture_output=True, check=False, env={**os.environ, "TZ": "UTC"}).returncode == 0

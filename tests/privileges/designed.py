@@ -105,8 +105,9 @@ def _aws() -> Iterator[tuple[str, Collection[str]]]:
         yield f"s3:{action} incoming/*", {sender, operator}
     for action in ("GetObject", "GetObjectVersion"):
         yield f"s3:{action} incoming/*", {decryptor, operator}
-        yield f"s3:{action} receipts/*", {operator}
+        yield f"s3:{action} receipts/*", {operator} if action == "GetObjectVersion" else {sender, decryptor, operator}
         yield f"s3:{action} the rest", {operator}
+    yield "s3:PutObject receipts/*", {decryptor}
     for action in ("GetObjectTagging", "GetObjectVersionTagging"):
         yield f"s3:{action} incoming/*", {decryptor}
     yield "s3:ListBucket the bucket", {decryptor, operator}
@@ -123,7 +124,7 @@ def _aws() -> Iterator[tuple[str, Collection[str]]]:
         for action in ("ReceiveMessage", "DeleteMessage", "ChangeMessageVisibility", *moves, *looks):
             yield f"sqs:{action} {queue}", {operator}
     yield "kms:Decrypt the key through s3", {sender, decryptor, operator}
-    yield "kms:GenerateDataKey the key through s3", {sender, operator}
+    yield "kms:GenerateDataKey the key through s3", {sender, decryptor, operator}
     for action in ("Decrypt", "GenerateDataKey"):
         yield f"kms:{action} the key through sqs", {poller, operator}
 

@@ -1,7 +1,8 @@
 """What must have come of the files, computed from the policies (docs/architecture.md) and not from the product's code."""
 
-from collections import Counter
-from collections.abc import Iterator
+import json
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Mapping
 
 from decryptor import spool
 from fakes.line import BUCKET
@@ -33,6 +34,7 @@ def _harms(world: World) -> Iterator[str]:
     yield from _left_in_spool(world)
     for file in world.files:
         yield from _untidy(file, ends.get(file), world)
+    yield from _wrong_receipts(world, ends)
 
 
 def _ends(world: World) -> dict[File, str]:
@@ -169,6 +171,48 @@ def _untidy(file: File, end: str | None, world: World) -> Iterator[str]:
         yield f"untidy: {file} is {end}, and its object is {'there' if version else 'gone'}"
     elif version and bool(version.tags) is not (wish is AfterLoad.TAG):
         yield f"untidy: {file} is {end}, and its object has the tags {version.tags}"
+
+
+def _wrong_receipts(world: World, ends: dict[File, str]) -> Iterator[str]:
+    """One for each key, of its newest version that has a fate, saying what the ledger says; and no older one was ever put over a newer."""
+    last = {}
+    for key in {file.key for file in world.files} - world.untold:
+        fated = {file: ends[file] for file in world.files if file.key == key and ends.get(file) not in {None, "failed"}}
+        told = _receipts(world, key)
+        numbers = [int(version.removeprefix("v")) for version, _ in told]
+        if numbers != sorted(numbers):
+            yield f"older receipt over newer: those of {key} were put in the order {numbers}"
+        newest = max(fated, key=lambda file: file.number, default=None)
+        last[newest] = told[-1] if told else None
+        if last[newest] not in (possible := _possible_receipts(newest, fated)):
+            yield f"wrong receipt: of {key} it says {last[newest]} instead of {possible[0]}"
+    yield from _untold_groups(world, ends, last)
+
+
+def _possible_receipts(newest: File | None, fated: Mapping[File, str]) -> list[tuple[str, str] | None]:
+    if newest is None:
+        return [None]
+    # The message of a part is settled before its group has its fate.
+    return [(newest.version, status) for status in (fated[newest], *(["staged"] if newest.part else []))]
+
+
+def _receipts(world: World, key: str) -> list[tuple[str, str]]:
+    """Version and status of each that was put."""
+    puts = [version.data for name, version in world.s3.versions.items() if name[:2] == (BUCKET, f"receipts/{key}.json")]
+    told = [json.loads(data) for data in puts if data is not None]
+    return [(each["version_id"], each["status"]) for each in told]
+
+
+def _untold_groups(world: World, ends: dict[File, str], last: Mapping[File | None, tuple[str, str] | None]) -> Iterator[str]:
+    """The receipt of at least one part says how its group ended."""
+    groups: dict[str, list[File]] = defaultdict(list)
+    for file in world.files:
+        if file.part is not None:
+            groups[file.part.group].append(file)
+    for name, files in groups.items():
+        fates, told = {ends.get(file) for file in files}, {status for file in files if (found := last.get(file)) for _, status in [found]}
+        if "loaded" in fates and "loaded" not in told and not world.untold & {file.key for file in files}:
+            yield f"wrong receipt: {name} is loaded, and its parts' say {sorted(told)}"
 
 
 def _false_dead_letters(world: World, ends: dict[File, str]) -> Iterator[str]:

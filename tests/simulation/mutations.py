@@ -6,6 +6,7 @@ from typing import Any
 from unittest import mock
 
 import decryptor.part
+from decryptor import receipts
 from fakes.broker import Task
 from fakes.postgres import SETTLED_GUARD
 from loader import groups, ledger, loading, statements
@@ -157,9 +158,33 @@ def missing_objects_rejected() -> Iterator[None]:
 
 
 @contextmanager
+def receipts_put_blindly() -> Iterator[None]:
+    """The decryptor puts a receipt whatever is there."""
+
+    def blind(s3: Any, request: dict[str, Any]) -> bool:
+        s3.put_object(**{name: value for name, value in request.items() if name not in {"IfMatch", "IfNoneMatch"}})
+        return True
+
+    with mock.patch.object(receipts, "_put", blind):
+        yield
+
+
+@contextmanager
 def parts_loaded_one_by_one() -> Iterator[None]:
     """The loader takes each part for a file by itself."""
     with mock.patch.object(ledger.Job, "part", None):
+        yield
+
+
+@contextmanager
+def known_files_without_receipt() -> Iterator[None]:
+    """The loader hands no receipt on of a file that needs no reading: it was settled before, or something newer was."""
+    told = loading.receipts.told
+
+    def hasty(connection: Any, job: Any, outcome: Any, **more: Any) -> Any:
+        return outcome if outcome.target is None and outcome.error_code is None else told(connection, job, outcome, **more)
+
+    with mock.patch.object(loading.receipts, "told", hasty):
         yield
 
 
@@ -204,6 +229,8 @@ MUTATIONS: dict[str, tuple[Mutation, str]] = {
     "only the last part tidied": (only_the_last_part_tidied, "untidy"),
     "the other parts named once": (siblings_told_once, "untidy"),
     "corrupt parts tell no group": (corrupt_parts_tell_no_group, "instead of rejected"),
+    "receipts put blindly": (receipts_put_blindly, "older receipt over newer"),
+    "known files without a receipt": (known_files_without_receipt, "wrong receipt"),
     "files rejected whose loaded object is gone": (missing_objects_rejected, "false DLQ"),
 }
 """By name: how the product is broken, and what the simulation must say."""

@@ -32,10 +32,15 @@ class _Courier(Courier):
 
     left: Callable[[str], None]
     """Told the key of each object that is given up."""
+    untold: Callable[[str], None]
+    """Told the key of each object whose receipt is."""
 
     def _conclude(self, *finished: Finished) -> None:
-        for key in (key for each in finished for key, given_up in each.tidied if given_up):
-            self.left(key)
+        for told in (told for each in finished for told in each.tidied):
+            if told.object:
+                self.left(told.key)
+            if told.receipt:
+                self.untold(told.key)
         super()._conclude(*finished)
 
 
@@ -60,7 +65,7 @@ class Poller(Process):
             workers_answer=world.workers_answer,
             chance=lambda: 1.0,
         )
-        self.courier.left = world.left_in_s3
+        self.courier.left, self.courier.untold = world.left_in_s3, world.left_untold
 
     def steps(self) -> list[str]:
         """What it could do now."""

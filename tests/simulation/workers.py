@@ -9,7 +9,7 @@ from kombu.exceptions import OperationalError
 from decryptor.sender import Senders
 from decryptor.signers import AllowedSigners
 from decryptor.tasks import Bench, decrypt_parcel
-from decryptor.tidy import tidy_parcel
+from decryptor.tidy import Desk, one_by_one, tidy_parcel
 from fakes.broker import Task
 from fakes.postgres import FakeDatabase
 from loader.loading import Loader
@@ -95,9 +95,9 @@ class Decryptor(Worker):
         )
 
     def run(self, task: Task) -> dict[str, Any]:
-        """Decrypt, or tag and delete."""
+        """Decrypt, or put receipts, tag and delete."""
         if task.name == TaskName.TIDY:
-            return tidy_parcel(lambda: self.world.s3, task.args[0], task.retries)
+            return tidy_parcel(Desk(lambda: self.world.s3, each=one_by_one), task.args[0], task.retries)
         return decrypt_parcel(self._bench, task.args[0], task.retries)
 
     def died(self) -> None:

@@ -38,6 +38,7 @@ class World:
         history: which file came to which end, in the order of the commits.
         spent: receives that the faults so far may have cost a message.
         given_up: keys of the objects that are neither tagged nor deleted, after refusals for which there were faults enough.
+        untold: likewise, of those that have no receipt, or not the last one.
         tasks_lost: something may be left in the spool for the sweep.
     """
 
@@ -49,6 +50,7 @@ class World:
         self.history: list[tuple[File, str]] = []
         self.spent = 0
         self.given_up: set[str] = set()
+        self.untold: set[str] = set()
         self.tasks_lost = False
         self.workers_away = self.s3_away = self.sqs_away = False
         self.datasets, self.spool = datasets, spool
@@ -119,6 +121,12 @@ class World:
         self.tell(f"{key} is left in S3")
         if self.spent >= TIDY_TRIES:
             self.given_up.add(key)
+
+    def left_untold(self, key: str) -> None:
+        """A poller gives up to have a receipt put."""
+        self.tell(f"the receipt of {key} is given up")
+        if self.spent >= TIDY_TRIES:
+            self.untold.add(key)
 
     # Steps
 

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import EndpointConnectionError
 
-from decryptor.tidy import tidy, tidy_parcel
+from decryptor.tidy import Desk, tidy, tidy_parcel
 from fakes.line import BUCKET, KEY, file_ref
 from fakes.s3 import FakeS3, client_error, etag
 from shared import failpoint
@@ -141,7 +141,7 @@ def test_the_task_reports_of_each_and_one_failure_holds_up_no_other(s3: FakeS3) 
     s3.before = lambda request: failing(client_error("AccessDenied"))(request) if request["VersionId"] == "v1" else None
     files = [file_ref(f"m{n}", version=f"v{n}") for n in range(3)]
     parcel = TidyParcel(parcel_id="p", chores=tuple(Chore(file=file, after_load="delete") for file in files))
-    made = SettledParcel.read(tidy_parcel(lambda: s3, parcel.dump()))
+    made = SettledParcel.read(tidy_parcel(Desk(lambda: s3), parcel.dump()))
     assert (made.parcel_id, made.settlements) == ("p", ())
     assert [(each.message_id, each.file_id, each.problem and each.problem.error_code) for each in made.tidied] == [
         (file.message_id, file.file_id, "tidy_refused" if file.version_id == "v1" else None) for file in files
@@ -153,7 +153,7 @@ def test_a_bug_surfaces(s3: FakeS3) -> None:
     s3.before = failing(ZeroDivisionError())
     chore = Chore(file=file_ref(), after_load="tag")
     with pytest.raises(ZeroDivisionError):
-        tidy_parcel(lambda: s3, TidyParcel(parcel_id="p", chores=(chore,)).dump())
+        tidy_parcel(Desk(lambda: s3), TidyParcel(parcel_id="p", chores=(chore,)).dump())
 
 
 @pytest.mark.parametrize(("point", "left"), [(Point.DECRYPTOR_TIDYING, {"v0", "v1", "v2"}), (Point.DECRYPTOR_TIDIED, {"v0", "v2"})])
@@ -163,7 +163,7 @@ def test_the_step_lies_between_two_points(s3: FakeS3, point: Point, left: set[st
     failpoint.arm({failpoint.VARIABLE: f"{point}=raise"})
     try:
         with pytest.raises(FailpointError):
-            tidy_parcel(lambda: s3, parcel.dump())
+            tidy_parcel(Desk(lambda: s3), parcel.dump())
     finally:
         failpoint.arm({})
     assert set(versions(s3)) == left
@@ -171,7 +171,7 @@ def test_the_step_lies_between_two_points(s3: FakeS3, point: Point, left: set[st
 
 def test_a_newer_payload_is_not_guessed_at() -> None:
     with pytest.raises(UnknownPayloadError):
-        tidy_parcel(FakeS3, TidyParcel(parcel_id="p", chores=()).dump() | {"v": 2})
+        tidy_parcel(Desk(FakeS3), TidyParcel(parcel_id="p", chores=()).dump() | {"v": 2})
 
 
 def test_what_a_person_reads_names_what_to_mend(s3: FakeS3) -> None:

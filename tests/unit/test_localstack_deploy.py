@@ -328,11 +328,13 @@ def test_the_mended_lifecycle_is_the_templates() -> None:
     template = yaml.load((CHECKOUT / "aws" / "stack.yaml").read_text(encoding="utf-8"), Loader)  # noqa: S506 - a SafeLoader
     # Those with a condition are not there by default.
     text = json.dumps([rule for rule in template["Resources"]["Bucket"]["Properties"]["LifecycleConfiguration"]["Rules"] if rule])
-    for name in ("NoncurrentVersionDays", "IncompleteUploadDays"):
+    for name in ("NoncurrentVersionDays", "IncompleteUploadDays", "ReceiptDays"):
         text = text.replace(f'"{name}"', str(template["Parameters"][name]["Default"]))
     said = json.loads(text)
     for rule in said:  # the S3 API nests what CloudFormation keeps flat
-        rule["ID"], rule["Filter"] = rule.pop("Id"), {}
+        rule["ID"], rule["Filter"] = rule.pop("Id"), {"Prefix": rule.pop("Prefix")} if "Prefix" in rule else {}
+        if "ExpirationInDays" in rule:
+            rule["Expiration"] = {"Days": int(rule.pop("ExpirationInDays"))}
         if "ExpiredObjectDeleteMarker" in rule:
             rule["Expiration"] = {"ExpiredObjectDeleteMarker": rule.pop("ExpiredObjectDeleteMarker")}
     assert said == deploy.LIFECYCLE_RULES

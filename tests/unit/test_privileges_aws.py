@@ -111,7 +111,7 @@ def test_eventbridge_uses_the_key_to_send_and_for_nothing_else(stack: aws.Stack)
 
 _READ = "            Action: [s3:GetObject, s3:GetObjectVersion, s3:GetObjectTagging, s3:GetObjectVersionTagging]\n            Resource: "
 _BROKEN = {
-    "decryptor may s3:GetObject receipts/*": (f'{_READ}!Sub "${{Bucket.Arn}}/incoming/*"', f'{_READ}!Sub "${{Bucket.Arn}}/*"'),
+    "decryptor may s3:GetObject the rest": (f'{_READ}!Sub "${{Bucket.Arn}}/incoming/*"', f'{_READ}!Sub "${{Bucket.Arn}}/*"'),
     "poller may sqs:SendMessage hikyaku-ingest": (
         "!GetAtt IngestDlq.Arn\n          - Sid: MessagesAreEncrypted",
         "!GetAtt IngestQueue.Arn\n          - Sid: MessagesAreEncrypted",

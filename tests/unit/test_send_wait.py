@@ -69,20 +69,44 @@ def test_the_receipt_of_this_version_and_of_no_other() -> None:
         slip(status="staged"),
     ]
     desk = Desk(*others, slip())
-    assert desk.waiting().for_file(SENT, BUCKET).status == "loaded"
+    assert desk.waiting().for_file([SENT], BUCKET).status == "loaded"
     assert len(desk.pauses) == len(others)
+
+
+class Shelf(Desk):
+    """By key: one answer after another, then the last one for ever."""
+
+    def __init__(self, answers: dict[str, list[str]]) -> None:
+        super().__init__()
+        self.by_key = answers
+        self.asked: list[str] = []
+
+    def get(self, key: str) -> Slip | None:
+        self.asked.append(key)
+        statuses = self.by_key[key]
+        status = statuses.pop(0) if len(statuses) > 1 else statuses[0]
+        return slip(key=key, status=status) if status else None
+
+
+def test_of_a_group_the_part_that_came_last_tells_the_fate_of_all() -> None:
+    parts = [Sent("a.csv", key, SENT.sealed, "v1") for key in "123"]
+    shelf = Shelf({"1": ["", "staged"], "2": ["", "", "", "loaded"], "3": ["staged"]})
+    assert shelf.waiting().for_file(parts, BUCKET).key == "2"
+    assert "".join(shelf.asked) == "3212122", "what waits for the others is not asked for again"
+    with pytest.raises(UserError, match="no receipt"):
+        Shelf({key: ["staged"] for key in "123"}).waiting().for_file(parts, BUCKET)
 
 
 def test_without_a_version_the_ciphertext_tells() -> None:
     nameless = Sent("a.csv", KEY, SENT.sealed)
     desk = Desk(slip(sha256="cd" * 32), slip(sha256=None), slip(version_id="v9"))
-    assert desk.waiting().for_file(nameless, BUCKET).version_id == "v9"
+    assert desk.waiting().for_file([nameless], BUCKET).version_id == "v9"
 
 
 def test_it_looks_often_at_first_and_gives_up_in_time() -> None:
     desk = Desk(None)
     with pytest.raises(UserError, match=r"no receipt for a\.csv within 60 s") as caught:
-        desk.waiting().for_file(SENT, BUCKET)
+        desk.waiting().for_file([SENT], BUCKET)
     assert (caught.value.exit_code, desk.now) == (1, pytest.approx(60))
     assert desk.pauses[:3] == pytest.approx([0.1, 0.115, 0.13225])
     assert max(desk.pauses) <= SLOWEST_S
@@ -93,7 +117,7 @@ def test_a_receipt_is_believed_when_the_host_signed_it(tmp_path: Path) -> None:
     signers = tmp_path / "signers"
     signers.write_text(f'host namespaces="hikyaku-receipt" {public(key)}\n')
     good = Slip(body(), base64.b64encode(signature(body(), key, "hikyaku-receipt")).decode())
-    assert Desk(good).waiting(signers=signers).for_file(SENT, BUCKET).status == "loaded"
+    assert Desk(good).waiting(signers=signers).for_file([SENT], BUCKET).status == "loaded"
     stranger = make_key(tmp_path / "stranger")
     wrong = {
         "not signed": slip(),
@@ -104,12 +128,12 @@ def test_a_receipt_is_believed_when_the_host_signed_it(tmp_path: Path) -> None:
     }
     for what, bad in wrong.items():
         with pytest.raises(UserError, match=what):
-            Desk(bad).waiting(signers=signers).for_file(SENT, BUCKET)
+            Desk(bad).waiting(signers=signers).for_file([SENT], BUCKET)
 
 
 def test_what_is_no_receipt_is_told() -> None:
     with pytest.raises(UserError, match="can't be read"):
-        Desk(Slip(b'{"v":2}', "")).waiting().for_file(SENT, BUCKET)
+        Desk(Slip(b'{"v":2}', "")).waiting().for_file([SENT], BUCKET)
 
 
 def test_the_way_in_one_line() -> None:

@@ -25,6 +25,7 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from rich.console import Console
 from typer.testing import CliRunner
 
+from decryptor import receipt_key
 from hikyaku import redis_acl
 from hikyaku.app import app
 from hikyaku.errors import UserError
@@ -41,6 +42,8 @@ MADE = {
     "postgres/password",
     "postgres/roles.env",
     "flower/login",
+    "decryptor/receipt_key",
+    "decryptor/receipt_signers",
 }
 PATIENCE_S = 60
 
@@ -116,6 +119,25 @@ def test_a_fresh_clone_gets_everything(project: Path) -> None:
     env = (project / ".env").stat()
     assert (stat.S_IMODE(env.st_mode), env.st_uid, env.st_gid) == (0o644, 1234, 1235)
     assert public.split()[-1] in shown
+    assert f"  {text(project, 'decryptor/receipt_signers')}" in shown
+
+
+def test_the_key_of_receipts_is_one_that_the_decryptor_takes_and_its_public_half_comes_back(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    setup(project)
+    folder = project / "secrets/decryptor"
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "geteuid", lambda: 10_001)
+        assert receipt_key.read(folder / "receipt_key")(b"receipt")
+    line = (folder / "receipt_signers").read_text()
+    (folder / "receipt_signers").unlink()
+    setup(project)
+    assert (folder / "receipt_signers").read_text() == line
+    (folder / "receipt_key").write_text("-----BEGIN OPENSSH PRIVATE KEY-----\nits own business\n")
+    (folder / "receipt_signers").unlink()
+    setup(project)
+    assert not (folder / "receipt_signers").exists()
 
 
 def test_no_secret_is_shown(project: Path) -> None:

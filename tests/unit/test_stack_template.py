@@ -83,13 +83,14 @@ def each(actions: str, *targets: str) -> set[tuple[str, str]]:
 
 USE_KEY = each("kms:GenerateDataKey kms:Decrypt", "Key")
 ALLOWED = {
-    "sender": each("s3:PutObject s3:AbortMultipartUpload", "Bucket/incoming/*") | USE_KEY,
+    "sender": each("s3:PutObject s3:AbortMultipartUpload", "Bucket/incoming/*") | each("s3:GetObject", "Bucket/receipts/*") | USE_KEY,
     "poller": each("sqs:ReceiveMessage sqs:DeleteMessage sqs:ChangeMessageVisibility sqs:GetQueueAttributes", "IngestQueue")
     | each("sqs:SendMessage", "IngestDlq")
     | USE_KEY,
     "decryptor": each("s3:GetObject s3:GetObjectVersion s3:GetObjectTagging s3:GetObjectVersionTagging", "Bucket/incoming/*")
+    | each("s3:PutObject s3:GetObject", "Bucket/receipts/*")
     | each("s3:ListBucket", "Bucket")
-    | each("kms:Decrypt", "Key"),
+    | USE_KEY,
     "operator": each("sqs:GetQueueAttributes sqs:ListDeadLetterSourceQueues", "IngestQueue", "IngestDlq", "EventsDlq")
     | each("sqs:ReceiveMessage sqs:DeleteMessage sqs:ChangeMessageVisibility", "IngestDlq", "EventsDlq")
     | each("sqs:StartMessageMoveTask sqs:CancelMessageMoveTask sqs:ListMessageMoveTasks", "IngestDlq", "EventsDlq")

@@ -196,6 +196,50 @@ class Sibling(Payload):
     etag: str
 
 
+class RowCounts(BaseModel):
+    """What a file's records did to its table; None where nobody counted."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    read: int | None = None
+    inserted: int | None = None
+    updated: int | None = None
+    unchanged: int | None = None
+    deleted: int | None = None
+    rejected: int | None = None
+
+
+class Receipt(Payload):
+    """What the sender of a file is told of its fate: the file's row of the ledger, less what is the host's own business. No row data."""
+
+    bucket: str
+    key: str
+    """The object's own, as the ledger has it."""
+    version_id: str
+    sha256: str | None = None
+    """Hex SHA-256 of the object's bytes; None: it was not read to its end."""
+    size: int
+    dataset: str | None = None
+    status: str
+    error_code: str | None = None
+    error: str | None = None
+    rows: RowCounts = RowCounts()
+    bad_lines: tuple[int, ...] = ()
+    """Lines of the first records that are wrong."""
+    file_id: str
+    sequencer: str = ""
+    event_time: str
+    """ISO 8601; with the sequencer, what tells the newer of two versions."""
+    received_at: str
+    committed_at: str
+    """ISO 8601 in UTC with microseconds: of two receipts of one version the later one is the newer."""
+
+    @property
+    def name(self) -> str:
+        """Which of a file's receipts it is: a rejected file may be loaded after all."""
+        return f"{self.status} {self.committed_at}"
+
+
 class Settlement(Payload):
     """What became of one file, for the poller that holds its message."""
 
@@ -217,6 +261,8 @@ class Settlement(Payload):
     siblings: tuple[Sibling, ...] = ()
     """Files with whose objects the same is to be done: the file completed their group, and their own messages are settled. An older poller
     leaves them as they are."""
+    receipt: Receipt | None = None
+    """What its sender is to be told before the message goes. None: nothing, as the dataset wants it or as an older loader has it."""
 
 
 class Chore(Payload):
@@ -224,7 +270,9 @@ class Chore(Payload):
 
     file: FileRef
     after_load: str
-    """As in `Settlement`."""
+    """As in `Settlement`; `keep` where there is only a receipt, which an older decryptor refuses."""
+    receipt: Receipt | None = None
+    """As in `Settlement`. An older decryptor does not see it, and tells of none in `Tidied`."""
 
 
 class TidyParcel(Payload):
@@ -239,6 +287,8 @@ class Tidied(Payload):
 
     message_id: str
     file_id: str
+    receipt: str | None = None
+    """Name of the receipt that it had to put. None: it had none, or an older decryptor did not see it."""
     problem: Problem | None = None
 
 

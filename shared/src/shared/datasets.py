@@ -230,6 +230,8 @@ class Options(BaseModel):
     """What happens to the object in S3 once its rows are committed, or were before under another key (`duplicate`). Any other file's
     object stays. Of a [group](#groups), the objects of all its parts, once it is loaded. The decryptor must be allowed to: parameter
     `AfterLoad` of `aws/stack.yaml`."""
+    receipt: bool = Field(default=True, strict=True)
+    """Whether the sender is told what became of each file, in [`receipts/<key>.json`](#receipts) of the same bucket."""
     group_expires: Lifetime = "7d"
     """How long a [group](#groups) waits for all of its parts, counted from its first: days, hours or minutes, as `7d`, `12h`, `30m`."""
     signature: SignaturePolicy = SignaturePolicy.REQUIRED

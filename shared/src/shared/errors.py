@@ -53,6 +53,8 @@ class ErrorCode(StrEnum):
     DATABASE_UNAVAILABLE = "database_unavailable"
     TIDY_REFUSED = "tidy_refused"
     """Of an object, not of its file: S3 does not let us tag or delete it."""
+    RECEIPT_REFUSED = "receipt_refused"
+    """Of a receipt, not of its file: S3 does not let us put it."""
     TIMEOUT = "timeout"
     CRASHED = "crashed"
     INTERNAL_ERROR = "internal_error"
@@ -81,4 +83,14 @@ class Retryable(CourierError):  # noqa: N818 - the two roots are named for what 
 
 
 class Rejected(CourierError):  # noqa: N818
-    """This file never will load as it is. Correct it and send it again, or correct the host's set-up and redrive it."""
+    """This file never will load as it is. Correct it and send it again, or correct the host's set-up and redrive it.
+
+    Args:
+        error_code: as of any.
+        message: likewise.
+        lines: of the first records that are wrong, where it is single ones.
+    """
+
+    def __init__(self, error_code: str, message: str, lines: tuple[int, ...] = ()) -> None:
+        super().__init__(error_code, message)
+        self.lines = lines

@@ -106,7 +106,7 @@ class Happening(StrEnum):
 
     DONE = "every file is loaded, duplicate, superseded, tested or staged"
     REJECTED = "every file has its fate, one of them is rejected"
-    TIDY = "every file has its fate, and S3 is still to tag or delete the object of one"
+    TIDY = "every file has its fate, and S3 is still to be told of one"
     NOT_OURS = "it announces nothing of ours"
     NO_EVENT = "it is no event"
     FAILED = "a file failed, and the world may heal"
@@ -190,7 +190,7 @@ def failure(error_code: str | None, own_failures: int) -> Happening:
 
 
 TIDY_TRIES = 3
-"""How often the object of a file may refuse to be tagged or deleted, or the chain that should do it be lost, before it is left as it is."""
+"""How often S3 may refuse a file's receipt, tag or deletion, or the chain that should bring it be lost, before it is left out."""
 MOST_WAITS = 2
 """Chains of a message that passed the deadline in nobody's hands, before SQS is to count an attempt: a file that takes its whole worker
 with it, again and again, looks the same."""

@@ -33,6 +33,7 @@ OWN = frozenset(
         "LOCAL_DIR",
         "LOCAL_TOOLS",
         "QUEUE_URL",
+        "RECEIPT_KEY_FILE",
         "RECIPIENT",
         "REDIS_URL",
     )

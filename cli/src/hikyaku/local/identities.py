@@ -1,11 +1,11 @@
-"""Secrets that belong to no server: the age identity of the decryptor and Flower's login."""
+"""Secrets that belong to no server: the decryptor's age identity and the key of its receipts, and Flower's login."""
 
 import secrets
 
 from hikyaku.local import files
 from hikyaku.local.layout import Layout
 from hikyaku.operator.keys import keyring
-from hikyaku.setup import identity
+from hikyaku.setup import identity, receipt_key
 
 IDENTITY = "local.txt"
 FLOWER_USER = "hikyaku"
@@ -15,6 +15,12 @@ def recipient(layout: Layout) -> str:
     """The public key (age1…) that senders encrypt to: the newest identity's; one is made on first use, in the format of age-keygen(1)."""
     found = [key for key in keyring.read(layout.identities) if key.recipients]
     return found[-1].recipients[0] if found else identity.recipients(files.read_or_create(layout.identities / IDENTITY, identity.new))[0]
+
+
+def receipt_signers(layout: Layout) -> str:
+    """The line of allowed_signers by which this stack's receipts are checked; their key is made on first use."""
+    key = files.read_or_create(layout.receipt_key, receipt_key.new)
+    return files.read_or_create(layout.receipt_signers, lambda: receipt_key.signers(f"{key}\n"))
 
 
 def flower_login(layout: Layout) -> str:

@@ -91,6 +91,16 @@ class Layout:
         return self.directory / "openpgp_senders"
 
     @property
+    def receipt_key(self) -> Path:
+        """The decryptor's, which signs receipts."""
+        return self.secrets / "receipt_key"
+
+    @property
+    def receipt_signers(self) -> Path:
+        """Its public half, as a line of allowed_signers."""
+        return self.directory / "receipt_signers"
+
+    @property
     def endpoints(self) -> Path:
         """The contract with tests and tools."""
         return self.directory / "endpoints.env"

@@ -87,6 +87,7 @@ def _decryptor(layout: Layout, state: State, caller: Mapping[str, str]) -> dict[
     return {
         **aws.client_environment(layout, state.ports["localstack"], "decryptor"),
         "HIKYAKU_IDENTITIES_DIR": str(layout.identities),
+        "HIKYAKU_RECEIPT_KEY_FILE": str(layout.receipt_key),
         "HIKYAKU_DATASETS": str(layout.datasets),
         "HIKYAKU_ALLOWED_SIGNERS": caller.get("HIKYAKU_ALLOWED_SIGNERS", str(layout.allowed_signers)),
         "HIKYAKU_OPENPGP_SENDERS": caller.get("HIKYAKU_OPENPGP_SENDERS", str(layout.openpgp_senders)),

@@ -65,6 +65,7 @@ ADVICE = {
     "gpg_unavailable": Advice("The decryptor has OpenPGP keys, but no gpg that works.", "It is tried again: the decryptor's log says why."),
     "database_unavailable": Advice("PostgreSQL did not answer, or had no room.", "It is tried again: look at PostgreSQL, if it stays."),
     "tidy_refused": Advice("S3 does not let us tag or delete the object.", "Give the stack AfterLoad, or do it by hand."),
+    "receipt_refused": Advice("S3 does not let us put the receipt.", "Update the stack, or switch `receipt` off for the dataset."),
     "timeout": Advice("It took longer than its deadline.", f"The workers' log; raise HIKYAKU_TASK_DEADLINE if it is only slow, {REDRIVE}"),
     "crashed": Advice("It took its worker down three times.", f"The workers' log; raise the memory limit, {REDRIVE}"),
     "internal_error": Advice("Nobody foresaw this.", "Its traceback is in the workers' log: please report it."),

@@ -83,12 +83,14 @@ class _Teller:
         console().print(f"{what} {printable(sent.name)} to s3://{bucket}/{printable(sent.key)} ({sent.sealed.size:,} bytes)")
 
 
-def _send_all(files: list[Path], courier: Courier, how: Splitting | None, teller: _Teller) -> list[tuple[Sent, datetime]]:
+def _send_all(files: list[Path], courier: Courier, how: Splitting | None, teller: _Teller) -> list[tuple[list[Sent], datetime]]:
     done = []
     for file in files:
+        parts = []
         for sent in _each(file, courier, how):
             teller.tell(sent, courier.to.bucket)
-            done.append((sent, datetime.now(UTC)))
+            parts.append(sent)
+        done.append((parts, datetime.now(UTC)))
     return done
 
 
@@ -108,19 +110,19 @@ def _facts(sent: Sent, bucket: str) -> dict[str, Any]:
     return told | {"size": sent.sealed.size, "sha256": sent.sealed.sha256}
 
 
-def _await_all(sent: list[tuple[Sent, datetime]], waiting: Waiting, bucket: str, *, as_json: bool) -> None:
+def _await_all(sent: list[tuple[list[Sent], datetime]], waiting: Waiting, bucket: str, *, as_json: bool) -> None:
     refused = []
-    for one, at in sent:
-        found = waiting.for_file(one, bucket)
-        _tell_fate(found, one, at, as_json=as_json)
-        refused.append(refusal(found, one.name))
+    for parts, at in sent:
+        found, name = waiting.for_file(parts, bucket), parts[0].name
+        _tell_fate(found, name, at, as_json=as_json)
+        refused.append(refusal(found, name))
     # All were told of; the gravest ends the command.
     if errors := [error for error in refused if error is not None]:
         raise max(errors, key=lambda error: error.exit_code)
 
 
-def _tell_fate(found: Receipt, sent: Sent, at: datetime, *, as_json: bool) -> None:
+def _tell_fate(found: Receipt, name: str, at: datetime, *, as_json: bool) -> None:
     if as_json:
-        json_line({"file": sent.name, **found.model_dump(mode="json")})
+        json_line({"file": name, **found.model_dump(mode="json")})
     else:
-        console().print(story(found, printable(sent.name), at))
+        console().print(story(found, printable(name), at))

@@ -1,7 +1,7 @@
 """Waits for the receipt of what was sent, and tells the courier's way."""
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -16,11 +16,11 @@ SLOWEST_S = 5.0
 GROWTH = 1.15
 """Ten looks in the first two seconds, then fewer and fewer."""
 REJECTED = 3
+STAGED = "staged"
 MEANS = {
     "duplicate": "the same content was loaded before, so nothing changed",
     "superseded": "a newer version of it was loaded first",
     "tested": "a dry run at the host, nothing was loaded",
-    "staged": "it waits for the other parts of its group",
 }
 
 
@@ -50,28 +50,38 @@ class Waiting:
     clock: Callable[[], float] = time.monotonic
     pause: Callable[[float], None] = time.sleep
 
-    def for_file(self, sent: Sent, bucket: str) -> Receipt:
-        """The receipt of what was sent; of no other version.
+    def for_file(self, parts: Sequence[Sent], bucket: str) -> Receipt:
+        """The receipt of a file that was sent; of no other version.
+
+        Args:
+            parts: the one object that it went as, or all of its group: one of them tells the fate of all.
+            bucket: where they are.
 
         Raises:
             UserError: it did not come in time, or is not to be believed.
         """
-        deadline = self.clock() + self.timeout_s
+        deadline, open_ = self.clock() + self.timeout_s, list(parts)
         for interval in _intervals():
-            slip = self.receipts.get(sent.key)
-            if slip is not None and (found := self._final(slip, sent, bucket)):
-                return found
+            # Which part came last, nobody here knows: the others' receipts say `staged`, and are not asked for again.
+            for sent in reversed(open_.copy()):
+                found = self._of(sent, bucket)
+                if found is not None and found.status != STAGED:
+                    return found
+                if found is not None and len(open_) > 1:
+                    open_.remove(sent)
             left = deadline - self.clock()
             if left <= 0:
                 break
             self.pause(min(interval, left))
         hint = "It was sent, and may still be loaded. May your credentials read receipts/? Does the dataset issue them?"
-        raise UserError(f"no receipt for {sent.name} within {self.timeout_s:g} s", hint=hint)
+        raise UserError(f"no receipt for {parts[0].name} within {self.timeout_s:g} s", hint=hint)
 
-    def _final(self, slip: Slip, sent: Sent, bucket: str) -> Receipt | None:
+    def _of(self, sent: Sent, bucket: str) -> Receipt | None:
+        slip = self.receipts.get(sent.key)
+        if slip is None:
+            return None
         found = slip.read()
-        # A host may say "staged" first; the group's fate follows.
-        if not _is_of(found, sent, bucket) or found.status == "staged":
+        if not _is_of(found, sent, bucket):
             return None
         if self.signers is not None:
             verify(slip, self.signers)

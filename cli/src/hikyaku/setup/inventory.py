@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from hikyaku.errors import UserError
-from hikyaku.setup import broker, database, files, identity, laptop
+from hikyaku.setup import broker, database, files, identity, laptop, receipt_key
 from hikyaku.setup.files import Place
 from hikyaku.setup.layout import LAPTOPS_READERS
 from hikyaku.setup.urls import Decision
@@ -15,9 +15,11 @@ from hikyaku.setup.urls import Decision
 LOGIN = "flower/login"
 LOGIN_USER = "operator"
 IDENTITIES = "decryptor/identities"
+RECEIPT_KEY = "decryptor/receipt_key"
+RECEIPT_SIGNERS = "decryptor/receipt_signers"
 CREDENTIALS = {role: f"{role}/aws_credentials" for role in ("poller", "decryptor", "operator")}
 """Only AWS gives these."""
-OURS = (*broker.URLS.values(), broker.ACL, *database.URLS.values(), database.ROLES, database.PASSWORD, LOGIN)
+OURS = (*broker.URLS.values(), broker.ACL, *database.URLS.values(), database.ROLES, database.PASSWORD, LOGIN, RECEIPT_KEY)
 """What setup makes on every host, besides an identity."""
 
 
@@ -80,6 +82,7 @@ def decide(found: Found, template: str, *, local: bool) -> Decision:
         **postgres.make,
         LOGIN: f"{LOGIN_USER}:{secrets.token_hex(16)}\n",
         **_identity(found),
+        **_receipt_key(found),
     }
     if local and laptop.ENDPOINTS not in found.paths():
         made[laptop.ENDPOINTS] = _endpoints({**made, **found.texts})
@@ -92,6 +95,15 @@ def _identity(found: Found) -> dict[str, str]:
     if any(path.startswith(f"{IDENTITIES}/") and not path.endswith(".pub") for path in found.paths()):
         return {}
     return {f"{IDENTITIES}/{datetime.now(UTC).year}.txt": identity.new()}
+
+
+def _receipt_key(found: Found) -> dict[str, str]:
+    """The key, and beside it its public half; of a key that was there, and is a link or not to be read, there is none."""
+    if RECEIPT_KEY in found.links:
+        return {}
+    text = found.texts.get(RECEIPT_KEY) or receipt_key.new()
+    line = receipt_key.signers(text)
+    return {RECEIPT_KEY: text, **({RECEIPT_SIGNERS: line} if line else {})}
 
 
 def recipients(texts: Mapping[str, str]) -> dict[str, str]:

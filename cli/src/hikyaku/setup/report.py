@@ -40,12 +40,14 @@ class Report:
         rows: what became of the files.
         asked: what only a person can give: where, and how to get it.
         recipients: public keys (age1…) by the file of their identity.
+        signers: the line by which senders check receipts.
         later: what can wait, and had better not be forgotten.
     """
 
     rows: list[Row] = field(default_factory=list)
     asked: dict[str, str] = field(default_factory=dict)
     recipients: dict[str, str] = field(default_factory=dict)
+    signers: str = ""
     later: list[str] = field(default_factory=list)
 
     def is_ready(self) -> bool:
@@ -62,6 +64,8 @@ class Report:
             _print(console, ["", "What only you can give:", *_columns([(f"  {where}", how) for where, how in self.asked.items()])])
         if self.later:
             _print(console, ["", *self.later])
+        if self.signers:
+            _print(console, ["", "The line by which senders check receipts, for ssh-keygen -Y verify:", f"  {self.signers}"])
         if self.recipients:
             several = len(self.recipients) > 1
             lines = [f"  {key}{f'  ({file})' if several else ''}" for file, key in self.recipients.items()]

@@ -54,6 +54,7 @@ class Work:
                 self._ask(found, decision, env)
             made = {} if self.check else decision.make
             self.report.recipients = inventory.recipients({**found.texts, **made})
+            self.report.signers = {**found.texts, **made}.get(inventory.RECEIPT_SIGNERS, "").strip()
         return self.report
 
     @contextmanager

@@ -1,13 +1,15 @@
 """Wires the decryptor: one function builds everything from the settings."""
 
+from collections.abc import Sequence
 from functools import cache, partial
 from typing import Any
 
 from celery import Celery
 
-from decryptor import download
+from decryptor import download, receipt_key, receipts
 from decryptor.caps import Caps
 from decryptor.gnupg import Gnupg
+from decryptor.key_file import IdentityFileError
 from decryptor.keyring import Keyring
 from decryptor.openpgp import OpenPgp
 from decryptor.openpgp_senders import OpenPgpSenders
@@ -16,7 +18,7 @@ from decryptor.settings import DecryptorSettings
 from decryptor.signers import AllowedSigners, SignersError
 from decryptor.sweeper import sweeper
 from decryptor.tasks import Bench, decrypt_parcel
-from decryptor.tidy import tidy_parcel
+from decryptor.tidy import Desk, tidy_parcel
 from shared import celery_app, parcel_task, spool_place
 from shared.contract import FileRef, Parcel, QueueName, TaskName
 from shared.datasets import DatasetsError, SignaturePolicy
@@ -27,24 +29,25 @@ from shared.settings import SpoolOnDisk, fail
 
 def build_app(settings: DecryptorSettings) -> Celery:
     """The worker's Celery app; nothing connects yet. Exits with 2 when one of the files that it reads, or the spool, can't be used."""
-    bench = build_bench(settings)
+    sign, unusable = _receipt_key(settings)
+    bench = build_bench(settings, unusable)
     app = celery_app.build(QueueName.DECRYPT, settings, more=[str(QueueName.TIDY)], time_limit=settings.task_time_limit)
     app.steps["consumer"].add(sweeper(settings))
     parcel_task.add(app, TaskName.DECRYPT, partial(decrypt_parcel, bench), _files, settings)
     # However large its files are: their bytes are not touched.
-    parcel_task.add(app, TaskName.TIDY, partial(tidy_parcel, bench.s3), lambda _: (), settings)
+    parcel_task.add(app, TaskName.TIDY, partial(tidy_parcel, Desk(bench.s3, sign)), lambda _: (), settings)
     return app
 
 
-def build_bench(settings: DecryptorSettings) -> Bench:
-    """The decryptor without Celery. Exits with 2 as `build_app` does."""
+def build_bench(settings: DecryptorSettings, more: Sequence[str] = ()) -> Bench:
+    """The decryptor without Celery. Exits with 2 as `build_app` does; `more` is what else is wrong."""
     gnupg = Gnupg(settings.gnupg_dir, on_disk=settings.spool_on_disk is SpoolOnDisk.ALLOW)
     gnupg.sweep()
     keyring, openpgp_senders = Keyring(settings.identities_dir, gnupg), OpenPgpSenders(settings.openpgp_senders, gnupg)
     keyring.refresh()
     openpgp_senders.refresh()
     datasets, senders, wrong = _senders(settings, known=bool(openpgp_senders.senders))
-    problems = [*keyring.problems, *openpgp_senders.problems, *spool_place.problems(settings), *wrong]
+    problems = [*keyring.problems, *openpgp_senders.problems, *spool_place.problems(settings), *wrong, *more]
     if problems or datasets is None or senders is None:
         fail(problems)
     spool_place.warn_of_swap(settings)
@@ -57,6 +60,19 @@ def build_bench(settings: DecryptorSettings) -> Bench:
         admit=Caps(settings.spool_dir, datasets, settings.max_file_bytes).admit,
         openpgp=OpenPgp(keyring, gnupg, openpgp_senders, datasets, settings.manifest_max_age),
     )
+
+
+def _receipt_key(settings: DecryptorSettings) -> tuple[receipts.Sign, list[str]]:
+    """What signs receipts, or what is wrong with the key."""
+    path = settings.receipt_key_file
+    if path is None or not path.exists():
+        reason = "HIKYAKU_RECEIPT_KEY_FILE is not set" if path is None else "there is no such file: run setup"
+        get_logger().warning("receipts_unsigned", action="receipts", path=path and str(path), reason=f"{reason}; senders can't check them")
+        return receipts.unsigned, []
+    try:
+        return receipt_key.read(path), []
+    except IdentityFileError as error:
+        return receipts.unsigned, [f"HIKYAKU_RECEIPT_KEY_FILE: {error}"]
 
 
 def _senders(settings: DecryptorSettings, *, known: bool = False) -> tuple[DatasetsFile | None, Senders | None, list[str]]:

@@ -55,6 +55,9 @@ class S3(Protocol):
     def head_object(self, **request: Any) -> dict[str, Any]:
         """HeadObject."""
 
+    def put_object(self, **request: Any) -> dict[str, Any]:
+        """PutObject."""
+
     def delete_object(self, **request: Any) -> dict[str, Any]:
         """DeleteObject."""
 

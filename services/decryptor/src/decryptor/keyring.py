@@ -91,7 +91,7 @@ def _read_all(
         try:
             if names[path.stem] > 1:
                 raise IdentityFileError(f"another file is called {path.stem} too, and the ledger could not tell them apart: rename it")  # noqa: TRY301
-            _check_rights(path, mode, owner)
+            check_rights(path, mode, owner)
             good[filename] = _openpgp(path, gnupg) if path.suffix in OPENPGP else key_file.read(path)
         except (IdentityFileError, KeyFileError, GnupgError) as error:
             settled = settled and not isinstance(error, GnupgError)
@@ -111,7 +111,12 @@ def _openpgp(path: Path, gnupg: Gnupg) -> KeyFile:
     return gnupg_keys.secret(data, gnupg)
 
 
-def _check_rights(path: Path, mode: int, owner: int) -> None:
+def check_rights(path: Path, mode: int, owner: int) -> None:
+    """Whether a private key is its user's alone.
+
+    Raises:
+        IdentityFileError: it is not.
+    """
     if not stat.S_ISREG(mode):
         raise IdentityFileError("is not a file")
     quoted, mine = shlex.quote(str(path)), os.geteuid()

@@ -18,6 +18,8 @@ class DecryptorSettings(WorkerSettings, AwsSettings):
     """Folder with the senders' OpenPGP public keys, see `decryptor.openpgp_senders`. It need not exist: then nobody is known by one."""
     gnupg_dir: Path = Path("/dev/shm")  # noqa: S108 - homes are made there under random names, 0700
     """Where gpg gets a home for each OpenPGP file: a tmpfs, for the secret keys are there while it is opened."""
+    receipt_key_file: Path | None = None
+    """OpenSSH ed25519 private key without a passphrase, which signs receipts; while there is none they are unsigned. Read at start."""
     manifest_max_age: int | None = Field(default=None, ge=1)
     """Seconds that a signed manifest, or an OpenPGP signature, may be older than its object in S3; any age unless set."""
     s3_connect_timeout: float = Field(default=5, gt=0)

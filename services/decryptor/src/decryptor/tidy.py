@@ -1,51 +1,94 @@
-"""The decryptor's second task: tags or deletes object versions whose rows are committed. Repeated, it does no more."""
+"""The decryptor's second task: puts receipts, and tags or deletes object versions whose rows are committed. Repeated, it does no more."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from botocore import exceptions as boto
+from structlog.stdlib import BoundLogger
 
+from decryptor import receipts
 from decryptor.download import S3, facts, is_missing, spellings, transport_errors
+from decryptor.refusal import failure
 from shared.contract import AfterLoad, Chore, FileRef, Problem, SettledParcel, Tidied, TidyParcel
-from shared.errors import CourierError, ErrorCode, Rejected, Retryable
+from shared.errors import CourierError, ErrorCode, Rejected
 from shared.failpoint import Point, failpoint
 from shared.logging import get_logger
 
 TAG = {"Key": "hikyaku", "Value": "loaded"}
 GONE = frozenset({404, 405, 412})
 """HTTP statuses of a version that is not there, so that nothing is left to do: 405 for a delete marker, 412 where its ETag is another's."""
-NOT_IMPLEMENTED = 501
-SERVER_ERROR = 500
-PASSING = frozenset(
-    {
-        *("SlowDown", "RequestTimeout", "Throttling", "ThrottlingException", "TooManyRequestsException"),
-        *("InvalidAccessKeyId", "SignatureDoesNotMatch", "ExpiredToken", "InvalidToken", "RequestTimeTooSkewed"),
-    }
-)
-"""Error codes below 500 that say nothing of the object: too fast, or with credentials that are no good (Amazon S3, Error responses)."""
+ADVICE = "the decryptor's policy must allow it, see AfterLoad in aws/stack.yaml; an object lock or a bucket policy may forbid it"
+AT_ONCE = 8
+"""Chores of a parcel: each waits for S3, and boto3 keeps ten connections."""
 
 
-def tidy_parcel(s3: Callable[[], S3], data: dict[str, Any], lost: int = 0) -> dict[str, Any]:  # noqa: ARG001 - a lost process is no file's fault
+def in_threads(work: Callable[[Chore], Tidied], chores: Sequence[Chore]) -> list[Tidied]:
+    """Several at once."""
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        return list(pool.map(work, chores))
+
+
+def one_by_one(work: Callable[[Chore], Tidied], chores: Sequence[Chore]) -> list[Tidied]:
+    """Each after the other."""
+    return [work(chore) for chore in chores]
+
+
+@dataclass(frozen=True, slots=True)
+class Desk:
+    """What chores are done with.
+
+    Attributes:
+        s3: this process's client; made at the first call, so after the fork.
+        sign: of a receipt's bytes, its signature; None: the host has no key.
+        each: carries the chores of a parcel out.
+    """
+
+    s3: Callable[[], S3]
+    sign: receipts.Sign = receipts.unsigned
+    each: Callable[[Callable[[Chore], Tidied], Sequence[Chore]], list[Tidied]] = in_threads
+
+
+def tidy_parcel(desk: Desk, data: dict[str, Any], lost: int = 0) -> dict[str, Any]:  # noqa: ARG001 - a lost process is no file's fault
     """The task: a dumped `TidyParcel` in, a dumped `SettledParcel` out. Expected failures are outcomes; bugs surface."""
     parcel = TidyParcel.read(data)
-    tidied = tuple(_report(s3, chore) for chore in parcel.chores)
-    return SettledParcel(parcel_id=parcel.parcel_id, settlements=(), tidied=tidied).dump()
+    # Before there are threads: each would make one.
+    s3 = desk.s3()
+    tidied = desk.each(partial(_report, s3, desk.sign), parcel.chores)
+    return SettledParcel(parcel_id=parcel.parcel_id, settlements=(), tidied=tuple(tidied)).dump()
 
 
-def _report(s3: Callable[[], S3], chore: Chore) -> Tidied:
+def _report(s3: S3, sign: receipts.Sign, chore: Chore) -> Tidied:
+    """Do both halves, whatever becomes of the other: what is done twice does no harm."""
     file = chore.file
-    log = get_logger().bind(action="tidy", file=file.file_id, message_id=file.message_id, key=file.key, after_load=chore.after_load)
-    problem = None
+    log = get_logger().bind(action="tidy", file=file.file_id, message_id=file.message_id, key=file.key)
+    problems = []
+    if chore.receipt is not None:
+        problems.append(_done(log.bind(receipt=chore.receipt.status), partial(receipts.put, s3, chore.receipt, sign)))
+    if chore.after_load != AfterLoad.KEEP or chore.receipt is None:
+        problems.append(_done(log.bind(after_load=chore.after_load), partial(_tidied, s3, file, chore.after_load)))
+    problem = next(filter(None, problems), None)
+    name = chore.receipt and chore.receipt.name
+    return Tidied(message_id=file.message_id, file_id=file.file_id, receipt=name, problem=problem)
+
+
+def _done(log: BoundLogger, work: Callable[[], None]) -> Problem | None:
     try:
-        failpoint(Point.DECRYPTOR_TIDYING, file.key)
-        tidy(s3(), file, chore.after_load)
-        failpoint(Point.DECRYPTOR_TIDIED, file.key)
+        work()
     except CourierError as error:
         problem = Problem.of(error)
         log.warning("retry" if problem.retry else "reject", error_code=error.error_code, reason=error.message)
-    else:
-        log.info("success")
-    return Tidied(message_id=file.message_id, file_id=file.file_id, problem=problem)
+        return problem
+    log.info("success")
+    return None
+
+
+def _tidied(s3: S3, file: FileRef, after_load: str) -> None:
+    failpoint(Point.DECRYPTOR_TIDYING, file.key)
+    tidy(s3, file, after_load)
+    failpoint(Point.DECRYPTOR_TIDIED, file.key)
 
 
 def tidy(s3: S3, file: FileRef, after_load: str) -> None:
@@ -68,14 +111,7 @@ def tidy(s3: S3, file: FileRef, after_load: str) -> None:
         except boto.ClientError as error:
             code, status = facts(error)
             if not is_missing(error, file, key) and (status not in GONE or code == "NoSuchBucket"):
-                raise _failure(code, status) from error
-
-
-def _failure(code: str, status: int) -> Retryable:
-    if code in PASSING or (status >= SERVER_ERROR and status != NOT_IMPLEMENTED):
-        return Retryable(ErrorCode.STORAGE_UNAVAILABLE, f"S3 answered {status} {code}")
-    advice = "the decryptor's policy must allow it, see AfterLoad in aws/stack.yaml; an object lock or a bucket policy may forbid it"
-    return Retryable(ErrorCode.TIDY_REFUSED, f"S3 answered {status} {code}: {advice}")
+                raise failure(code, status, ErrorCode.TIDY_REFUSED, ADVICE) from error
 
 
 def _has_version(file: FileRef) -> bool:

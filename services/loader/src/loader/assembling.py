@@ -9,7 +9,7 @@ from typing import Any
 
 import psycopg
 
-from loader import chunks, groups, ledger, places, rejects
+from loader import chunks, groups, ledger, places, records, rejects
 from loader.chunks import Shelf, Waiting
 from loader.groups import Content, Group, Membership
 from loader.ledger import Job, Outcome
@@ -162,7 +162,9 @@ class Assembling:
         counts = [wrong[number] for number in range(1, group.parts + 1)]
         groups.finish(self.connection, group, brought.outcome, brought.by_part, counts, last=member.part)
         mine = member.part - 1
-        return replace(brought.outcome, rows_in_file=brought.by_part[mine], rows_rejected=counts[mine], event_time=group.newest)
+        lines = records.bad_lines(record for record in brought.wrong if places.part(record.line) == member.part)
+        counted = replace(brought.outcome, rows_in_file=brought.by_part[mine], rows_rejected=counts[mine], bad_lines=lines)
+        return replace(counted, event_time=group.newest)
 
     def _reading(self, group: Group, number: int, mine: int) -> Reading:
         tolerant, dataset = self.dataset.max_rejected_rows > 0, self.dataset

@@ -11,7 +11,7 @@ from psycopg import sql
 from loader import records, sqlstate
 from loader.dialect import Dialect
 from loader.reading import Lines
-from loader.records import WrongRecord
+from loader.records import WrongRecord, bad_lines
 from loader.relation import identifiers
 from loader.staging_table import LINE, StagingTable
 from shared.datasets import POSTGRESQL_ENCODINGS
@@ -94,7 +94,7 @@ class Copy:
         if translated.error_code not in {ErrorCode.CSV_MALFORMED, ErrorCode.VALUE_INVALID}:
             return translated
         wrong = self._lines.ragged(begin)
-        return Rejected(wrong.error_code, str(wrong)) if wrong else translated
+        return Rejected(wrong.error_code, str(wrong), bad_lines([wrong])) if wrong else translated
 
     def _place(self, table: str) -> sqlstate.Place:
         return sqlstate.Place(table, self._lines.of, self._types, self._grant)

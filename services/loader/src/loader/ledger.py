@@ -13,7 +13,7 @@ from loader import order, statements
 from loader.order import BY_TIME, Order
 from loader.relation import Relation
 from shared import keys, protocol
-from shared.contract import AfterLoad, Declared, Decrypted, Settlement, Sibling
+from shared.contract import AfterLoad, Declared, Decrypted, Receipt, Settlement, Sibling
 from shared.datasets import Dataset, Datasets, Mode, OnDuplicateContent, SeqPolicy
 from shared.errors import CourierError, ErrorCode, Rejected, Retryable
 from shared.protocol import FILE_MOVES, FileStatus
@@ -39,17 +39,22 @@ class Outcome:
     rows_unchanged: int | None = None
     rows_deleted: int | None = None
     rows_rejected: int = 0
+    bad_lines: tuple[int, ...] = ()
+    """Of the first records that are wrong."""
     watermark: str | None = None
     """Of the dataset's own column, if it is newer than what the ledger has."""
     event_time: str | None = None
     """Of a group: its newest part's."""
     siblings: tuple[Sibling, ...] = ()
     """Of a file that completed a group: those whose objects go its own's way."""
+    receipt: Receipt | None = None
+    """What its sender is to be told, see `loader.receipts`."""
 
     @classmethod
     def of(cls, error: CourierError) -> Self:
         """What an expected failure makes of the file."""
-        return cls(FileStatus.REJECTED if isinstance(error, Rejected) else FileStatus.FAILED, error.error_code, error.message)
+        status = FileStatus.REJECTED if isinstance(error, Rejected) else FileStatus.FAILED
+        return cls(status, error.error_code, error.message, bad_lines=error.lines if isinstance(error, Rejected) else ())
 
     def settlement(self, item: Decrypted, dataset: Dataset | None = None) -> Settlement:
         """The same, for the poller, and what the dataset wants done with the object."""
@@ -63,6 +68,7 @@ class Outcome:
             decrypted=item.problem is None,
             after_load=wish(self.status, dataset),
             siblings=self.siblings,
+            receipt=self.receipt,
         )
 
 
@@ -155,8 +161,8 @@ def claim(connection: Connection, job: Job) -> Claim | FileStatus:
     return FileStatus(row[0])
 
 
-def known_by_its_own_key(connection: Connection, job: Job) -> FileStatus | None:
-    """The final status of a file whose object is gone, so that nobody could find out that its event spells the key in another way.
+def known_by_its_own_key(connection: Connection, job: Job) -> tuple[FileStatus, str] | None:
+    """The final status and key of a file whose object is gone, so that nobody could find out that its event spells the key in another way.
 
     LocalStack encodes keys; a version belongs to one object, so no other file can be meant.
     """
@@ -165,7 +171,7 @@ def known_by_its_own_key(connection: Connection, job: Job) -> FileStatus | None:
         return None
     row = connection.execute(statements.STATUS, {**job.parameters, "key": key}).fetchone()
     status = FileStatus(row[0]) if row else None
-    return None if status in protocol.RETAKEN else status
+    return None if status is None or status in protocol.RETAKEN else (status, key)
 
 
 def note(connection: Connection, job: Job, outcome: Outcome) -> None:
@@ -212,7 +218,7 @@ def finish(connection: Connection, job: Job, outcome: Outcome) -> None:
     mark: dict[str, Any] = {"watermark_is_newer": outcome.watermark is not None}
     if job.dataset is None or not job.dataset.watermark:
         mark["watermark"] = watermark(outcome.event_time or job.item.file.event_time)
-    connection.execute(statements.FINISH, {**asdict(outcome), **job.parameters, **mark})
+    connection.execute(statements.FINISH, {**asdict(outcome), "bad_lines": list(outcome.bad_lines), **job.parameters, **mark})
 
 
 def watermark(event_time: str) -> str:

@@ -8,13 +8,14 @@ from typing import Any
 
 import psycopg
 
-from loader import groups, ledger, order, rejects, relation, sqlstate, staging, upsert, watermark
+from loader import groups, ledger, order, receipts, rejects, relation, sqlstate, staging, upsert, watermark
 from loader.assembling import Assembling, Brought, Standing
 from loader.chunks import Shelf
 from loader.database import Database
 from loader.ledger import Claim, Job, Outcome
 from loader.merging import merge
 from loader.reading import Reading, Readings, Version
+from loader.records import bad_lines
 from loader.relation import Relation
 from loader.source import Source
 from shared import deadline, spool
@@ -139,15 +140,16 @@ def load_file(connection: Connection, job: Job, spool_dir: Path, shelf: Shelf) -
     """
     with connection.transaction():
         if known := ledger.known_by_its_own_key(connection, job):
-            return Outcome(known)
+            return receipts.told(connection, job, Outcome(known[0]), key=known[1])
         claim = ledger.claim(connection, job)
         if isinstance(claim, FileStatus):
-            return groups.with_siblings(connection, job, Outcome(claim))
+            return receipts.told(connection, job, groups.with_siblings(connection, job, Outcome(claim)))
         failpoint(Point.LOADER_CLAIMED, job.item.file.key)
         outcome = _carry(connection, job, claim, spool_dir, shelf)
         ledger.finish(connection, job, outcome)
         if job.part is not None:
             outcome = groups.with_siblings(connection, job, outcome)
+        outcome = receipts.told(connection, job, outcome)
         failpoint(Point.LOADER_BEFORE_COMMIT, job.item.file.key)
     failpoint(Point.LOADER_AFTER_COMMIT, job.item.file.key)
     return outcome
@@ -223,6 +225,7 @@ def _bring_in(connection: Connection, job: Job, readings: Readings, standing_of:
         rows_unchanged=merged.unchanged,
         rows_deleted=merged.deleted,
         rows_rejected=len(wrong),
+        bad_lines=bad_lines(wrong),
         watermark=watermark.newer(connection, target, dataset, staged) if dataset.watermark else None,
     )
     return Brought(counted, wrong, staged.by_part)

@@ -3,12 +3,14 @@
 from bisect import bisect_left
 from collections.abc import Collection, Container, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import islice
 
 from loader import places
 from loader.dialect import Dialect
 from loader.front import lines_in
 from shared.datasets import MAX_RECORD
 from shared.errors import ErrorCode, Rejected
+from shared.receipt import MOST_BAD_LINES
 
 MOST_REJECTS = 100_000
 """Records put aside of one file, whatever share is tolerated: they are held in memory."""
@@ -34,6 +36,11 @@ class WrongRecord:
     def __str__(self) -> str:
         column = self.column and f"column {self.column}" + (f" ({self.type})" if self.type else "")
         return ", ".join(filter(None, (f"line {places.line(self.line)}", column))) + f" {self.error}"
+
+
+def bad_lines(wrong: Iterable[WrongRecord]) -> tuple[int, ...]:
+    """Lines of the first of these."""
+    return tuple(places.line(record.line) for record in islice(wrong, MOST_BAD_LINES))
 
 
 def ragged(line: int, count: int, width: int) -> WrongRecord:
@@ -185,7 +192,8 @@ def check_number(wrong: Sequence[WrongRecord]) -> None:
         Rejected: there are more than can be put aside.
     """
     if len(wrong) > MOST_REJECTS:
-        raise Rejected(ErrorCode.TOO_MANY_REJECTED_ROWS, f"more than {MOST_REJECTS} records are wrong, the first: {wrong[0]}")
+        what = f"more than {MOST_REJECTS} records are wrong, the first: {wrong[0]}"
+        raise Rejected(ErrorCode.TOO_MANY_REJECTED_ROWS, what, bad_lines(wrong))
 
 
 def walk(records: Iterable[bytes], dialect: Dialect, line: int) -> Iterator[tuple[int, bytes]]:

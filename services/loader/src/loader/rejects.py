@@ -8,7 +8,7 @@ import psycopg
 from loader import places
 from loader.dialect import Dialect
 from loader.reading import Readings
-from loader.records import WrongRecord, readable
+from loader.records import WrongRecord, bad_lines, readable
 from shared.datasets import Dataset
 from shared.errors import ErrorCode, Rejected
 
@@ -33,9 +33,10 @@ def check(dataset: Dataset, records: int, wrong: Sequence[WrongRecord]) -> None:
         return
     first = "; ".join(places.within(record.line) + str(record) for record in wrong[:SHOWN]) + ("; …" if len(wrong) > SHOWN else "")
     if not tolerated:
-        raise Rejected(wrong[0].error_code, first if len(wrong) == 1 else f"{len(wrong)} records are wrong: {first}")
-    limit = f"max_rejected_rows tolerates {tolerated}"
-    raise Rejected(ErrorCode.TOO_MANY_REJECTED_ROWS, f"{len(wrong)} of {records} records are wrong, {limit}: {first}")
+        what = first if len(wrong) == 1 else f"{len(wrong)} records are wrong: {first}"
+        raise Rejected(wrong[0].error_code, what, bad_lines(wrong))
+    what = f"{len(wrong)} of {records} records are wrong, max_rejected_rows tolerates {tolerated}: {first}"
+    raise Rejected(ErrorCode.TOO_MANY_REJECTED_ROWS, what, bad_lines(wrong))
 
 
 def store(connection: psycopg.Connection[Any], readings: Readings, wrong: Sequence[WrongRecord]) -> None:

@@ -95,7 +95,9 @@ def translate(error: psycopg.Error, place: Place = NOWHERE) -> CourierError:
     code, what = rejection
     where = _where(error, place) or "the file"
     hint = f": {place.grant}" if code is ErrorCode.DATASET_INVALID and error.sqlstate == "42501" and place.grant else ""
-    return Rejected(code, f"{where} {what}{hint}{_constraint(error)}")
+    line = line_of(error, place)
+    lines = () if line is None else (places.line(place.line_of(line)),)
+    return Rejected(code, f"{where} {what}{hint}{_constraint(error)}", lines)
 
 
 def outage(error: psycopg.Error) -> Retryable:

@@ -20,7 +20,7 @@ from loader.encoding import no_text
 from loader.front import Front
 from loader.layout import Layout, lay_out
 from loader.reading import Lines, Reading, Readings
-from loader.records import Sieve, WrongRecord, check_number
+from loader.records import Sieve, WrongRecord, bad_lines, check_number
 from loader.relation import Relation, key_of
 from loader.staging_table import StagingTable
 from shared.datasets import Dataset, Header, Mode
@@ -136,7 +136,8 @@ class _Filling:
         except Rejected as rejection:
             if not reading.part:
                 raise
-            raise Rejected(rejection.error_code, f"part {reading.part} ({reading.version.key}): {rejection.message}") from None
+            what = f"part {reading.part} ({reading.version.key}): {rejection.message}"
+            raise Rejected(rejection.error_code, what, rejection.lines) from None
 
     def _add(self, reading: Reading) -> _Part:
         dataset, dialect, source = reading.dataset, Dialect.of(reading.dataset), reading.open()
@@ -152,7 +153,7 @@ class _Filling:
         rows, unfit = copy.tolerant(pieces) if reading.tolerant else (copy.strict(pieces), [])
         wrong = tuple(sorted([*sieve.wrong, *unfit], key=lambda record: record.line))
         if wrong and not reading.tolerant:
-            raise Rejected(wrong[0].error_code, str(wrong[0]))
+            raise Rejected(wrong[0].error_code, str(wrong[0]), bad_lines(wrong))
         if rows + len(wrong) != checks.records:
             # Never seen. Should COPY and we ever disagree on what a record is, the table must not be where it shows.
             raise Rejected(ErrorCode.CSV_MALFORMED, f"the file has {checks.records} records, PostgreSQL read {rows + len(unfit)}")

@@ -9,7 +9,7 @@ from redis import Redis
 from redis.exceptions import RedisError
 
 from poller.events import Created, Ignored, InvalidEventError, parse
-from poller.held import Finished, Held
+from poller.held import Finished, Held, Told
 from poller.in_flight import InFlight
 from poller.metrics import Metrics
 from poller.outages import Outages
@@ -199,7 +199,7 @@ class Courier:
             )
             self.metrics.settled(settlement)
             self._settled(self.in_flight.settle(settlement, parcel.parcel_id))
-            if settlement.after_load:
+            if settlement.after_load or settlement.receipt:
                 self.wake.set()
             self._learn(settlement)
         # What is done first: a failure may give up all that is left.
@@ -252,13 +252,20 @@ class Courier:
         """Note what SQS is to be told of messages that are held no longer."""
         for each in finished:
             self.metrics.let_go(each.message.message_id, DECISIONS[each.happening].telling)
-            for key, given_up in each.tidied:
-                self.metrics.tidied(given_up)
-                if given_up:
-                    get_logger().warning("left_in_s3", action="tidy", message_id=each.message.message_id, key=key, error_code=given_up)
+            for told in each.tidied:
+                self._told(each.message.message_id, told)
             self._outbox.put(each)
         self.wake.set()
         self.room.set()
+
+    def _told(self, message_id: str, told: Told) -> None:
+        """Count what S3 was told, and say what was given up."""
+        self.metrics.tidied(told)
+        log = get_logger().bind(action="tidy", message_id=message_id, key=told.key)
+        if told.receipt:
+            log.warning("receipt_left_out", error_code=told.receipt)
+        if told.object:
+            log.warning("left_in_s3", error_code=told.object)
 
     # Keeping
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 from poller.sqs import Message
 from shared import protocol
-from shared.contract import Chore, FileRef, Problem, Settlement
+from shared.contract import AfterLoad, Chore, FileRef, Problem, Settlement
 from shared.protocol import DECISIONS, NEVER, Happening, MessageState
 
 
@@ -110,8 +110,9 @@ class Held:
 
 
 def _chores(file: FileRef, settlement: Settlement) -> Iterator[Chore]:
+    if settlement.after_load or settlement.receipt:
+        yield Chore(file=file, after_load=settlement.after_load or AfterLoad.KEEP, receipt=settlement.receipt)
     if settlement.after_load:
-        yield Chore(file=file, after_load=settlement.after_load)
         for sibling in settlement.siblings:
             other = {"key": sibling.key, "version_id": sibling.version_id, "etag": sibling.etag, "announced_key": ""}
             yield Chore(file=file.model_copy(update=other), after_load=settlement.after_load)
@@ -126,5 +127,16 @@ class Finished:
     rejection: Settlement | None = None
     key: str = field(default="", compare=False)
     """Of its first file; empty if it announces none."""
-    tidied: tuple[tuple[str, str], ...] = ()
-    """Keys of files whose object was to be tagged or deleted, each with the error code for which it was given up; empty: done."""
+    tidied: tuple["Told", ...] = ()
+    """Of the files of which S3 was to be told."""
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What became of a file's chore. Of either half: an error code if it was given up; empty if it is done; None if it was not wanted."""
+
+    key: str
+    object: str | None
+    """To be tagged or deleted."""
+    receipt: str | None
+    """To be put."""

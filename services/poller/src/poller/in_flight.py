@@ -168,10 +168,9 @@ class InFlight:
             held = self._held.get(tidied.message_id)
             if held is None or not held.untidied:
                 return None
-            if tidied.problem is None:
-                held.tidied[tidied.file_id] = ""
-            elif held.parcel_id == parcel_id:
-                self._not_tidied(held, tidied.file_id, tidied.problem)
+            problem = tidying.shortcoming(held, parcel_id, tidied)
+            if problem is not None and held.parcel_id == parcel_id:
+                self._not_tidied(held, tidied.file_id, problem)
             return self._end_if_tidy(held)
 
     def tidy_overdue(self) -> list[Finished]:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from prometheus_client import CollectorRegistry, Counter, Histogram, ProcessCollector, disable_created_metrics, start_http_server
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 
-from poller.held import Held
+from poller.held import Held, Told
 from poller.outages import Outages
 from poller.settings import PollerSettings
 from shared import protocol
@@ -92,6 +92,9 @@ class Metrics:
             ["error_code"],
             registry=self.registry,
         )
+        self._receipts = Counter(
+            "hikyaku_receipts", "Receipts that were to be put in S3, by why that was given up.", ["error_code"], registry=self.registry
+        )
         self._duration = Histogram(
             "hikyaku_event_to_settled_seconds",
             "From the event's time to the file's final fate, by this host's clock.",
@@ -106,6 +109,8 @@ class Metrics:
                 self._settled.labels(status, "")
         for code in ("", ErrorCode.TIDY_REFUSED):
             self._tidied.labels(code)
+        for code in ("", ErrorCode.RECEIPT_REFUSED):
+            self._receipts.labels(code)
         self.registry.register(_Snapshot(self.load, outages, is_paused))
         ProcessCollector(registry=self.registry)
 
@@ -139,9 +144,11 @@ class Metrics:
             self._settled.labels(_known(settlement.status, FileStatus), code).inc()
             self._duration.observe(max(_seconds_before_receive(file) + now - noted.since, 0.0))
 
-    def tidied(self, given_up: str) -> None:
-        """An object was tagged or deleted, or given up with this error code."""
-        self._tidied.labels(_known(given_up, ErrorCode) if given_up else "").inc()
+    def tidied(self, told: Told) -> None:
+        """S3 was told of a file, or that was given up."""
+        for counter, code in ((self._tidied, told.object), (self._receipts, told.receipt)):
+            if code is not None:
+                counter.labels(_known(code, ErrorCode) if code else "").inc()
 
     def let_go(self, message_id: str, telling: Telling) -> None:
         """A message is held no longer."""

@@ -30,6 +30,7 @@ MARKS = (
     ("0005-privileges", "hikyaku.rejected_rows", "!raw_text"),
     ("0006-operator", "hikyaku.operator_actions", ""),
     ("0008-history", "hikyaku.groups", "last_part"),
+    ("0009-receipts", "hikyaku.files", "bad_lines"),
 )
 """What each migration has made: a table and a column of it; after `!`, one that the operator must not read since."""
 LEDGER = (

@@ -106,7 +106,8 @@ def _resources(scope: Scope) -> dict[str, str]:
         # Who may not look at the queue is told so; of the key nothing is known then.
         key = ""
     keys = {"key": key} if key.startswith("arn:") else {}
-    return {"bucket": bucket, "files": f"{bucket}/*", "incoming": f"{bucket}/incoming/*", "everything": "*", **found, **keys}
+    objects = {"files": f"{bucket}/*", "incoming": f"{bucket}/incoming/*", "receipts": f"{bucket}/receipts/*"}
+    return {"bucket": bucket, **objects, "everything": "*", **found, **keys}
 
 
 def _tried(scope: Scope, role: str) -> Iterator[Finding]:

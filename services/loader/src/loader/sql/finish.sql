@@ -25,6 +25,7 @@ SET
     rows_unchanged = %(rows_unchanged)s,
     rows_deleted = %(rows_deleted)s,
     rows_rejected = %(rows_rejected)s,
+    bad_lines = %(bad_lines)s::bigint[],
     loaded_at = CASE WHEN %(status)s::text = 'loaded' THEN clock_timestamp() END,
     updated_at = clock_timestamp()
 WHERE f.bucket = %(bucket)s AND f.key = %(key)s AND f.version_id = %(version_id)s

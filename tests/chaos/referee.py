@@ -43,17 +43,24 @@ def ledger(stack: Stack) -> dict[tuple[str, str], Entry]:
 def settle(stack: Stack, sent: list[Sent], within: float) -> Settled:
     """Wait until every file has its fate and every message is gone, `within` seconds at most, then look at everything."""
     begin = time.monotonic()
-    seen, since = None, begin
-    while time.monotonic() < begin + within:
+    settled = _await_settled(stack, sent, begin + within)
+    seconds = time.monotonic() - begin
+    if settled:
+        _await_sweep(stack)
+    return Settled(observe(stack), seconds)
+
+
+def _await_settled(stack: Stack, sent: list[Sent], deadline: float) -> bool:
+    """Whether it was seen by then. If not, files are still under way, and what is in the spool is still theirs."""
+    seen, since = None, time.monotonic()
+    while time.monotonic() < deadline:
         look = _look(stack, sent)
         if look != seen:
             seen, since = look, time.monotonic()
         elif look is not None and look.queued == 0 and time.monotonic() > since + (QUIET_S if look.open == 0 else GIVEN_UP_AFTER_S):
-            break
+            return True
         time.sleep(POLL_S)
-    seconds = time.monotonic() - begin
-    _await_sweep(stack)
-    return Settled(observe(stack), seconds)
+    return False
 
 
 @dataclass(frozen=True)

@@ -27,9 +27,16 @@ def show(run: Run, console: Console) -> None:
     console.print(recovery.table(run))
     for line in (_receives(run), _at_points(run), _crashed(run)):
         console.print(line, highlight=False, soft_wrap=True)
-    for finding in run.findings[:STORIES]:
+    for finding in first(run.findings):
         console.print(f"[red]{finding.harm}[/red]: {finding.story}", highlight=False, soft_wrap=True)
         _tell(finding, run, console)
+    if (more := len(run.findings) - STORIES) > 0:
+        console.print(f"… and {more} more", highlight=False)
+
+
+def first(findings: Sequence[Finding]) -> list[Finding]:
+    """Those to be told, some dozens. What is about no single file comes first: it may be why the others are there."""
+    return sorted(findings, key=lambda finding: finding.file is not None)[:STORIES]
 
 
 def _nemeses(run: Run) -> Table:

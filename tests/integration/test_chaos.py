@@ -4,6 +4,7 @@ import os
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -14,15 +15,16 @@ import pytest
 from botocore import UNSIGNED
 from botocore.config import Config
 
-from chaos import crashes, points, recovery
+from chaos import crashes, points, recovery, redrive, referee, report, tags
 from chaos.entry import Entry, rows
 from chaos.files import DATASETS, Damage, File
-from chaos.model import Harm, Judge, Observed
+from chaos.model import Finding, Harm, Judge, Observed
 from chaos.nemesis import Act
 from chaos.proxy import Fault, Proxies
 from chaos.referee import Settled
 from chaos.result import Run
 from chaos.sender import Sent
+from chaos.stack import Stack
 from decryptor.download import fetch
 from shared import failpoint
 from shared.contract import FileRef
@@ -32,6 +34,8 @@ from shared.failpoint import Point
 TESTS = Path(__file__).parent.parent
 SEED = 1
 WITHIN_S = 280
+SLOWEST_A_SECOND = 4
+"""Dead letters that were seen to come back after a redrive, on a machine that others wanted too."""
 
 
 @pytest.mark.timeout(WITHIN_S + 20)
@@ -167,6 +171,50 @@ def test_a_group_with_a_part_that_crashed_may_wait_and_is_rejected_for_good_once
 def test_what_is_loaded_has_its_tag() -> None:
     untagged = frozenset({(PARTS[0].file.key, "v")})
     assert judged(PARTS, entries(LOADED_PART, LAST_PART), *PARTS, untagged=untagged) == {Harm.WRONG}
+
+
+class StackWithASpool(Stack):
+    """Nothing but a queue and a spool, from which the line takes what is old."""
+
+    def __init__(self, folder: Path, queued: int) -> None:
+        super().__init__(folder, 10)
+        self._queued = queued
+
+    def queued(self) -> int:
+        return self._queued
+
+    def dead_letters(self) -> list[dict[str, Any]]:
+        return []
+
+    def rows(self, *_: object) -> list[tuple[Any, ...]]:
+        return []
+
+    def spooled(self) -> list[Path]:
+        return [path for path in super().spooled() if path.stat().st_mtime > time.time() - referee.AGED_S / 2]
+
+
+@pytest.mark.parametrize(("queued", "within", "left"), [(0, 60.0, []), (3, 0.1, ["a-file"])])
+def test_the_spool_is_swept_once_nothing_is_under_way(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, queued: int, within: float, left: list[str]
+) -> None:
+    """What files under way have in the spool must stay: they would be decrypted once more, and the run would take longer still."""
+    (spool := tmp_path / "spool").mkdir()
+    (spool / "a-file").touch()
+    monkeypatch.setattr(tags, "untagged", lambda _: frozenset())
+    monkeypatch.setattr(referee, "QUIET_S", 0.0)
+    monkeypatch.setattr(referee, "POLL_S", 0.01)
+    observed = referee.settle(StackWithASpool(tmp_path, queued), [], within).observed
+    assert (observed.queued, observed.spooled) == (queued, left)
+
+
+def test_what_is_left_in_the_queue_is_told_before_the_files_for_which_it_is_why() -> None:
+    files = [Finding(Harm.REDRIVE, number, "rejected and not in the dead-letter queue") for number in range(report.STORIES)]
+    left = Finding(Harm.REDRIVE, None, "7 messages are left in the queue")
+    assert report.first([*files, left]) == [left, *files[:-1]]
+
+
+def test_more_dead_letters_may_take_longer() -> None:
+    assert redrive.bound_s(400) - redrive.bound_s(0) >= 400 / SLOWEST_A_SECOND
 
 
 def test_failpoints_make_their_share_of_the_kills() -> None:

@@ -22,6 +22,7 @@ from hikyaku.operator.doctor import (
     rule,
     signers,
     spool,
+    timeouts,
     values,
     versions,
 )
@@ -46,6 +47,7 @@ class Check:
 
 CHECKS = (
     Check("settings", "the settings", values.look),
+    Check("settings", "the services' time limits", timeouts.look),
     Check("clock", "AWS's clock", clock.aws),
     Check("clock", "PostgreSQL's clock", clock.database),
     Check("aws", "who AWS takes this for", identity.caller),

@@ -16,6 +16,7 @@ from fakes.versions import Bucket, DeadLetterQueue, Listed
 from hikyaku.errors import UserError
 from hikyaku.operator.audit.finding import Kind, Report
 from hikyaku.operator.audit.judge import Judge
+from hikyaku.operator.event import announced
 from hikyaku.operator.inventory import queues
 from hikyaku.operator.inventory.bucket import shelves
 from hikyaku.operator.inventory.matching import Row, joined, pairs
@@ -149,7 +150,7 @@ def test_letters_are_understood_as_the_poller_understands_them() -> None:
     for body in (event("incoming/o/飛 1.csv.gz.age", "v"), json.dumps({"Records": [native]})):
         created = events.parse(body, "b")
         assert isinstance(created, list)
-        assert queues.announced(body) == [(each.key, each.version_id) for each in created]
+        assert announced(body) == [(each.key, each.version_id) for each in created]
     letters = queues.Letters()
     letters.add(event("incoming/o/%E9%A3%9B.csv.gz.age", "v"))
     assert letters.hold("incoming/o/飛.csv.gz.age", ("v",))
@@ -159,7 +160,7 @@ def test_letters_are_understood_as_the_poller_understands_them() -> None:
     "body", ["", "no json", "[]", "{}", '{"detail": 1}', '{"Records": [1]}', '{"detail": {"object": {}}}', "[" * 100_000]
 )
 def test_what_is_no_event_announces_nothing(body: str) -> None:
-    assert queues.announced(body) == []
+    assert announced(body) == []
 
 
 def test_the_command_and_the_services_mean_the_same_keys() -> None:

@@ -14,7 +14,8 @@ from fakes.sqs import FakeSQS
 from hikyaku.errors import UserError
 from hikyaku.operator import letters, redrive
 from hikyaku.operator.chosen import Choice
-from hikyaku.operator.letters import BY_HAND, NO_CODE, Letter, announced
+from hikyaku.operator.event import announced
+from hikyaku.operator.letters import BY_HAND, NO_CODE, Letter
 from hikyaku.operator.retry import event
 from hikyaku.operator.settings import OperatorSettings
 from poller.events import parse
@@ -78,7 +79,7 @@ def test_an_error_in_the_block_gives_back_too(sqs: FakeSQS) -> None:
     ],
 )
 def test_an_event_names_its_object(text: str, key: str, version: str) -> None:
-    assert announced(text) == (key, version)
+    assert announced(text) == ([(key, version)] if key else [])
 
 
 def letter(key: str = A, version: str = "v1", **more: Any) -> Letter:
@@ -132,8 +133,8 @@ def test_what_is_redriven_is_in_one_queue_only_and_the_rest_stays(sqs: FakeSQS) 
     bury(sqs, B, "v2")
     wanted = [each for each in look(sqs) if each.key == A]
     assert redrive.move(cast("Any", sqs), SETTINGS, wanted) == "1 of 1 messages sent"
-    assert [announced(text) for text in sqs.bodies(QUEUE)] == [(A, "v1")]
-    assert [announced(message.body) for message in sqs.visible(DLQ)] == [(B, "v2")]
+    assert [announced(text) for text in sqs.bodies(QUEUE)] == [[(A, "v1")]]
+    assert [announced(message.body) for message in sqs.visible(DLQ)] == [[(B, "v2")]]
 
 
 class Killed(BaseException):
@@ -173,7 +174,7 @@ def test_the_poller_understands_the_event_that_a_retry_sends(version: str) -> No
     [file] = created
     assert (file.key, file.version_id, file.size, file.sequencer) == (B, version, 12, "0A")
     assert file.event_time == "2026-11-01T02:03:04Z"
-    assert announced(event(row)) == (B, version)
+    assert announced(event(row)) == [(B, version)]
 
 
 def test_a_list_never_ends_in_a_queue_that_hands_out_the_same_again(sqs: FakeSQS) -> None:

@@ -4,15 +4,15 @@ A look is a receive: SQS knows no other. What is held is given back at the end, 
 """
 
 import datetime as dt
-import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any
-from urllib.parse import unquote, unquote_plus
+from urllib.parse import unquote
 
 from hikyaku.operator import access
+from hikyaku.operator.event import announced
 
 if TYPE_CHECKING:
     from types_boto3_sqs import SQSClient
@@ -36,7 +36,7 @@ class Letter:
         message_id: SQS's name of it.
         receipt: by which it is deleted or given back; never shown.
         body: the event.
-        key: object key as its event spells it; "" where it is no event of S3's.
+        key: object key as its event spells it, of the first if it tells of several; "" where it is no event of S3's.
         version_id: `etag:<etag>` in a bucket without versioning.
         error_code: why it is there.
         error: the same in a sentence; "" where nobody said.
@@ -59,7 +59,7 @@ class Letter:
         """As ReceiveMessage gave it."""
         said = {name: value.get("StringValue", "") for name, value in message.get("MessageAttributes", {}).items()}
         system = message.get("Attributes", {})
-        key, version_id = announced(message["Body"])
+        key, version_id = next(iter(announced(message["Body"])), ("", ""))
         sent = system.get("SentTimestamp")
         return cls(
             message_id=message["MessageId"],
@@ -87,24 +87,6 @@ class Letter:
         """For programs."""
         names = ("message_id", "error_code", "error", "key", "version_id", "sent_at", "receives")
         return {name: getattr(self, name) for name in names}
-
-
-def announced(body: str) -> tuple[str, str]:
-    """Key and version that an event tells of, the first of several; empty where it is no event of S3's."""
-    try:
-        event = json.loads(body)
-    except (ValueError, RecursionError):
-        return "", ""
-    match event:
-        case {"detail": {"object": {"key": str(key), **details}}}:
-            return key, _version(details.get("version-id"), details.get("etag"))
-        case {"Records": [{"s3": {"object": {"key": str(key), **details}}}, *_]}:
-            return unquote_plus(key), _version(details.get("versionId"), details.get("eTag"))
-    return "", ""
-
-
-def _version(version_id: Any, etag: Any) -> str:
-    return str(version_id) if version_id else f"etag:{etag or ''}"
 
 
 class Held:

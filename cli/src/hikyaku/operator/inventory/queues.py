@@ -2,14 +2,13 @@
 
 import datetime as dt
 import hashlib
-import json
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
-from urllib.parse import unquote, unquote_plus
+from urllib.parse import unquote
 
 from hikyaku.operator import access
+from hikyaku.operator.event import announced
 from hikyaku.operator.letters import give_back
 
 if TYPE_CHECKING:
@@ -92,21 +91,6 @@ def _received(sqs: "SQSClient", queue_url: str, handles: dict[str, str]) -> Iter
         if not new:
             return
         yield from new
-
-
-def announced(body: str) -> list[tuple[str, str]]:
-    """(key, version) of what an event announces, by EventBridge's form and S3's own; none of what is no event."""
-    with suppress(ValueError, TypeError, KeyError, AttributeError, RecursionError):
-        event = json.loads(body)
-        if "detail" in event:
-            return [_version(event["detail"]["object"], "version-id", "etag")]
-        found = [_version(record["s3"]["object"], "versionId", "eTag") for record in event["Records"]]
-        return [(unquote_plus(key), version) for key, version in found]
-    return []
-
-
-def _version(obj: dict[str, Any], version: str, etag: str) -> tuple[str, str]:
-    return obj["key"], obj.get(version) or f"etag:{obj[etag]}"
 
 
 def _digest(key: str, version_id: str) -> bytes:

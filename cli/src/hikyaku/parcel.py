@@ -124,8 +124,18 @@ def seal(source: Readable, target: IO[bytes], recipients: Recipients, *, compres
     if isinstance(recipients, Gpg):
         recipients.encrypt(plain, writer)
     else:
-        pyrage.encrypt_io(plain, writer, recipients)
+        _encrypt(plain, writer, recipients)
     return writer.sealed()
+
+
+def _encrypt(plain: _Reader, writer: _Writer, recipients: list[Recipient]) -> None:
+    try:
+        pyrage.encrypt_io(plain, writer, recipients)
+    except pyrage.EncryptError as error:
+        # Of whatever is raised in a read or a write, pyrage makes an error of its own whose text begins with the name.
+        if str(error).startswith(KeyboardInterrupt.__name__):
+            raise KeyboardInterrupt from None
+        raise
 
 
 def _read(source: Readable, progress: Callable[[int], object]) -> Iterator[bytes]:

@@ -50,6 +50,8 @@ def send(
     """Encrypt CSV files and put them in S3.
 
     Example: hikyaku send 2026-11.csv --to s3://acme-in/incoming/orders/ -r age1… --sign ~/.ssh/acme --wait
+
+    Example: psql -c 'COPY orders TO STDOUT CSV HEADER' | hikyaku send - --to s3://acme-in/incoming/orders/2026-11.csv.gz.age -r age1…
     """
     pgp = gpg.chosen(gpg_to, gpg_sign, age=bool(recipient or recipients_file), parts_unsigned=size is not None and sign is None)
     sealing = sealer.chosen(recipient or [], recipients_file or [], pgp)
@@ -57,8 +59,9 @@ def send(
     road = roads.choose(to, url, receipt_url, over=not no_replace, kms_key=sse_kms_key)
     road = road.but_dry() if dry_run else road
     options.refuse_other_suffix(road.to, sealing.suffix)
+    options.refuse_nameless(files, road.to, sealing.suffix)
     road.check(files=len(files), split=size is not None, signed=sign is not None, wait=wait and not dry_run)
-    how = options.splitting(size, no_header=no_header, group=group, files=len(files))
+    how = options.splitting(size, no_header=no_header, group=group, files=files)
     voucher = Voucher(options.named(sender) or default_sender(sign), sign, Sequence(told=seq, keep=not dry_run))
     waiting = Waiting(road.receipts, timeout, receipt_signer) if wait and road.receipts else None
     with progress_bars(Console(stderr=True)) as progress:

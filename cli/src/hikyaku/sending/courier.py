@@ -16,7 +16,8 @@ from hikyaku.parcel import Readable, Sealed
 from hikyaku.printable import printable
 from hikyaku.sending.destination import Destination
 from hikyaku.sending.sealer import Sealer
-from hikyaku.sending.upload import Upload
+from hikyaku.sending.source import opened
+from hikyaku.sending.upload import INTERRUPTED, Upload
 from hikyaku.split import Splitting
 
 MEMORY_FOR_CIPHERTEXT = 8 * 1024 * 1024
@@ -64,15 +65,16 @@ class Courier:
     voucher: Voucher | None = None
 
     def send(self, file: Path) -> Sent:
-        """Gzip, encrypt and upload one file; a `.csv.gz` is not packed again.
+        """Gzip, encrypt and upload one file, or standard input; what is gzip already is not packed again.
 
         Raises:
             OSError: the file can't be read.
-            UserError: S3 said no, or it can't be signed.
+            UserError: S3 said no, or it can't be signed, or somebody pressed Ctrl-C.
         """
-        with file.open("rb") as source:
-            key = self.to.key(file.name, self.sealer.suffix)
-            return self._carry(_Sealing(file.name, key, source, file.suffix != ".gz"), self._reading(file.name, file.stat().st_size))
+        with opened(file) as source:
+            key = self.to.key(source.name, self.sealer.suffix)
+            sealing = _Sealing(source.name, key, source.reader, compress=not source.packed)
+            return self._carry(sealing, self._reading(source.name, source.size))
 
     def send_parts(self, file: Path, how: Splitting) -> Iterator[Sent]:
         """Send one file as a group of parts, which are loaded together, or not at all. One that fits into one part goes whole.
@@ -105,12 +107,17 @@ class Courier:
 
     def _carry(self, sealing: _Sealing, reading: "_Task") -> Sent:
         with self._sealed(sealing, reading) as (sealed, ciphertext):
+            reading.end()
             return self._put(sealing, sealed, ciphertext)
 
     @contextmanager
     def _sealed(self, sealing: _Sealing, reading: "_Task") -> Iterator[tuple[Sealed, IO[bytes]]]:
         with tempfile.SpooledTemporaryFile(MEMORY_FOR_CIPHERTEXT) as ciphertext:
-            sealed = self.sealer.seal(sealing.source, ciphertext, compress=sealing.compress, progress=reading.advance)
+            try:
+                sealed = self.sealer.seal(sealing.source, ciphertext, compress=sealing.compress, progress=reading.advance)
+            except KeyboardInterrupt:
+                what = f"interrupted; nothing of s3://{self.to.bucket}/{sealing.key} was sent."
+                raise UserError(what, exit_code=INTERRUPTED) from None
             ciphertext.seek(0)
             yield sealed, ciphertext
 
@@ -149,3 +156,7 @@ class _Task:
     def advance(self, size: int) -> None:
         """So many bytes more."""
         self.progress.advance(self.number, size)
+
+    def end(self) -> None:
+        """That was all, also where nobody knew before how much it is."""
+        self.progress.update(self.number, total=self.progress.tasks[self.number].completed)

@@ -11,16 +11,19 @@ from rich.console import Console
 from hikyaku import gpg
 from hikyaku.errors import UserError
 from hikyaku.manifest import Voucher
-from hikyaku.operator.output import console, json_line
+from hikyaku.operator.output import cell, console, json_line, note
 from hikyaku.printable import printable
 from hikyaku.sending import options, roads, sealer, upload
 from hikyaku.sending.courier import Courier, Sent
+from hikyaku.sending.memory import Memory
 from hikyaku.sending.progress import progress_bars
 from hikyaku.sending.receipt import Receipt
 from hikyaku.sending.wait import Waiting, refusal, story
 from hikyaku.sequence import Sequence
 from hikyaku.sign import default_sender
 from hikyaku.split import Splitting
+
+HARMLESS = "The host loads it once, unless the dataset says otherwise."
 
 
 def send(
@@ -65,7 +68,7 @@ def send(
     voucher = Voucher(options.named(sender) or default_sender(sign), sign, Sequence(told=seq, keep=not dry_run))
     waiting = Waiting(road.receipts, timeout, receipt_signer) if wait and road.receipts else None
     with progress_bars(Console(stderr=True)) as progress:
-        courier = Courier(road.upload, road.to, sealing, progress, voucher if road.takes_manifest else None)
+        courier = Courier(road.upload, road.to, sealing, progress, voucher if road.takes_manifest else None, Memory(keep=not dry_run))
         sent = _send_all(files, courier, how, _Teller(as_json=as_json, dry=dry_run))
     if waiting is not None:
         _await_all(sent, waiting, road.to.bucket, as_json=as_json)
@@ -84,6 +87,8 @@ class _Teller:
             return
         what = "dry run, nothing sent:" if self.dry else "sent"
         console().print(f"{what} {printable(sent.name)} to s3://{bucket}/{printable(sent.key)} ({sent.sealed.size:,} bytes)")
+        if sent.before is not None:
+            note(f"  The same content went to this dataset at {cell(sent.before.at)}, as {sent.before.key}. {HARMLESS}")
 
 
 def _send_all(files: list[Path], courier: Courier, how: Splitting | None, teller: _Teller) -> list[tuple[Sent, datetime]]:
@@ -108,7 +113,8 @@ def _each(file: Path, courier: Courier, how: Splitting | None) -> Iterator[Sent]
 
 def _facts(sent: Sent, bucket: str) -> dict[str, Any]:
     told = {"file": sent.name, "bucket": bucket, "key": sent.key, "version_id": sent.version_id}
-    return told | {"size": sent.sealed.size, "sha256": sent.sealed.sha256}
+    before = sent.before.at if sent.before else None
+    return told | {"size": sent.sealed.size, "sha256": sent.sealed.sha256, "same_content_sent_at": before}
 
 
 def _await_all(sent: list[tuple[Sent, datetime]], waiting: Waiting, bucket: str, *, as_json: bool) -> None:

@@ -15,6 +15,7 @@ from hikyaku.manifest import Part, Voucher
 from hikyaku.parcel import Readable, Sealed
 from hikyaku.printable import printable
 from hikyaku.sending.destination import Destination
+from hikyaku.sending.memory import Before, Memory
 from hikyaku.sending.sealer import Sealer
 from hikyaku.sending.source import opened
 from hikyaku.sending.upload import INTERRUPTED, Upload
@@ -33,6 +34,8 @@ class Sent:
     sealed: Sealed
     version_id: str = ""
     """Empty where S3 did not tell it."""
+    before: Before | None = None
+    """The same content's last way to the same dataset."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +59,7 @@ class Courier:
         sealer: encrypts.
         progress: shows how far it is.
         voucher: makes manifests, which travel in the same PUT; without one, nobody states anything.
+        memory: of what was sent before; without one, nothing is remembered.
     """
 
     upload: Upload
@@ -63,6 +67,7 @@ class Courier:
     sealer: Sealer
     progress: Progress
     voucher: Voucher | None = None
+    memory: Memory | None = None
 
     def send(self, file: Path) -> Sent:
         """Gzip, encrypt and upload one file, or standard input; what is gzip already is not packed again.
@@ -125,7 +130,14 @@ class Courier:
         stated = self._stated(sealing, sealed)
         sending = _Task.of(self.progress, f"sent  {PurePosixPath(sealing.key).name}", sealed.size)
         version = self.upload.put(ciphertext, self.to.bucket, sealing.key, metadata=stated, progress=sending.advance)
-        return Sent(sealing.name, sealing.key, sealed, version)
+        return Sent(sealing.name, sealing.key, sealed, version, self._remembered(sealing.key, sealed.content))
+
+    def _remembered(self, key: str, content: str) -> Before | None:
+        if self.memory is None:
+            return None
+        before = self.memory.before(self.to.bucket, key, content)
+        self.memory.remember(self.to.bucket, key, content)
+        return before
 
     def _stated(self, sealing: _Sealing, sealed: Sealed) -> dict[str, str]:
         if self.voucher is None:

@@ -17,12 +17,18 @@ from hikyaku.app import app
 
 ROOT = Path(__file__).parents[2]
 PAGES = ["README.md", "README.ja.md", "aws/README.md", *(str(page.relative_to(ROOT)) for page in sorted((ROOT / "docs").rglob("*.md")))]
-CALLED = re.compile(
-    r"(?:^|[|;(&] *)(?:\$ )?(?:[A-Z_]+=\S+ )*(docker compose run --rm (?:-T )?(?:cli|host|rebuild)|(?:\.venv/bin/)?hikyaku)(?= )"
-)
+CALLED = re.compile(r"(?:^|[|;(&] *)(?:[A-Z_]+=\S+ )*(docker compose run --rm (?:-T )?(?:cli|host|rebuild)|(?:\.venv/bin/)?hikyaku)(?= )")
 """How our command is called: itself, or in its containers, of which `rebuild` is a verb, too."""
-IN_THE_CODE = re.compile(r"```(?:bash|console)\n(.*?)```|`([^`\n]+(?:\n[^`\n]+)?)`", re.DOTALL)
+IN_THE_CODE = re.compile(r"```bash\n(.*?)```|```console\n(.*?)```|`([^`\n]+(?:\n[^`\n]+)?)`", re.DOTALL)
 ROOT_COMMAND = typer.main.get_command(app)
+
+
+def code_of(text: str) -> str:
+    """What a page has for code; of a transcript, what was typed."""
+    return "\n".join(
+        block or "\n".join(re.findall(r"(?m)^\$ (.*)", transcript)) or inline.replace("\n", " ")
+        for block, transcript, inline in IN_THE_CODE.findall(text)
+    )
 
 
 def calls(text: str) -> Iterator[list[str]]:
@@ -53,8 +59,7 @@ def parsed(words: list[str]) -> None:
 
 @pytest.mark.parametrize("page", PAGES)
 def test_the_pages_name_commands_that_there_are(page: str) -> None:
-    code = "\n".join(block or inline.replace("\n", " ") for block, inline in IN_THE_CODE.findall((ROOT / page).read_text(encoding="utf-8")))
-    for words in calls(code):
+    for words in calls(code_of((ROOT / page).read_text(encoding="utf-8"))):
         parsed(words)
 
 
@@ -84,5 +89,5 @@ def test_what_there_is_not_is_seen(words: list[str]) -> None:
 def test_what_is_looked_at() -> None:
     prose = "`hikyaku send a` and `docker compose run --rm rebuild x`, `psql -c hikyaku x`, `ls; A=1 hikyaku b` /usr/bin/hikyaku send"
     text = f"{prose}\n```bash\necho | hikyaku files --x # hikyaku y\n```"
-    code = "\n".join(block or inline for block, inline in IN_THE_CODE.findall(text))
-    assert list(calls(code)) == [["send", "a"], ["rebuild", "x"], ["b"], ["files", "--x"]]
+    text += "\n```console\n$ hikyaku show y\nverdict (hikyaku none)\n```"
+    assert list(calls(code_of(text))) == [["send", "a"], ["rebuild", "x"], ["b"], ["files", "--x"], ["show", "y"]]

@@ -17,9 +17,9 @@ import pytest
 
 MADE, SIGNED = "20261101T000000", "20261110T000000"
 REQUIRED = os.environ.get("HIKYAKU_TEST_GPG") == "required"
-needs_gpg = pytest.mark.skipif(
-    not REQUIRED and shutil.which("gpg") is None, reason="gpg is not installed (HIKYAKU_TEST_GPG=required: fail)"
-)
+ABSENT = not REQUIRED and shutil.which("gpg") is None
+"""What needs gpg is left out."""
+needs_gpg = pytest.mark.skipif(ABSENT, reason="gpg is not installed (HIKYAKU_TEST_GPG=required: fail)")
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from line import Line
 
-from hostile import memory, seen
+from hostile import memory, seen, stage
 from hostile.result import Result
 from shared.printable import printable
 
@@ -40,3 +40,8 @@ def logs(line: Line) -> Iterator[str]:
         for told in seen.log_lines(line, service):
             if ("exception" in told and told["event"] != FLOWERS_GREETING) or told["event"] in UNFORESEEN:
                 yield f"{service}: {told['event']}: {str(told.get('exception', '')).strip()[-300:]}"
+
+
+def left_by_gpg(line: Line) -> Iterator[str]:
+    """Each file's home is gone when the file is done, and with it the key in it."""
+    yield from (f"gpg's home {path.name} is left" for path in sorted(stage.gnupg_dir(line.folder).iterdir()))

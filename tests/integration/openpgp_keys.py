@@ -8,9 +8,8 @@ from fakes.gpg import Person
 
 SECRET_KEYS = {5, 7}
 """Tags of packets: a primary key, a subkey (RFC 4880, section 4.3)."""
-CHECKSUM = 2
-KNOWN_BY = 24
-"""Bytes at a secret number's end that are looked for. Its first bytes may be zeros, which nobody writes."""
+CHECKSUM, PIECE = 2, 14
+"""Bytes. gpg breaks a number that it writes down after some 70 columns: then one of two pieces is whole."""
 
 
 def introduce(folder: Path, host: Person, senders: Mapping[str, tuple[Person, ...]]) -> None:
@@ -24,16 +23,20 @@ def introduce(folder: Path, host: Person, senders: Mapping[str, tuple[Person, ..
 
 
 def secrets(person: Person) -> list[bytes]:
-    """The end of each key's secret number: without a passphrase, a packet ends with it and a checksum (RFC 4880, section 5.5.3)."""
+    """The last two pieces of each key's secret number; its first bytes may be zeros, which nobody writes.
+
+    Without a passphrase, a packet ends with the number and a checksum (RFC 4880, section 5.5.3).
+    """
     found, rest = [], person.gpg("--export-secret-keys", person.fingerprint, passphrase=())
     while rest:
         tag = rest[0] >> 2 & 15
         body, rest = packets.first(rest)
         if tag in SECRET_KEYS:
-            found.append(body[-CHECKSUM - KNOWN_BY : -CHECKSUM])
+            number = body[:-CHECKSUM]
+            found += [number[-2 * PIECE : -PIECE], number[-PIECE:]]
     return found
 
 
 def armored(person: Person) -> bytes:
     """The last whole line of its armored secret key."""
-    return [line for line in person.secret().splitlines() if len(line) > KNOWN_BY and not line.startswith(b"-")][-1]
+    return [line for line in person.secret().splitlines() if len(line) > PIECE and not line.startswith(b"-")][-1]

@@ -17,6 +17,7 @@ from shared.datasets import Mode
 from shared.errors import ErrorCode, Rejected
 
 CHECKS = "SELECT conname, pg_get_expr(conbin, conrelid) FROM pg_constraint WHERE conrelid = {}::oid AND contype = 'c' ORDER BY conname"
+SPANS = "SELECT min({0}), max({0}) FROM {1} GROUP BY {0} >> {2} ORDER BY 1"
 
 
 class EnoughError(Exception):
@@ -45,18 +46,13 @@ def merge_less_wrong(merge: Merge, most: int) -> tuple[Merged, list[WrongRecord]
     wrong = [*_without_value(merge), *_against_checks(merge)]
     if len(wrong) > most:
         raise EnoughError(wrong)
+    aside = len(wrong)
     merge.look_for_repeated()
-    merge.drop_repeated()
+    aside += merge.drop_repeated()
     deleted = merge.delete()
     parts = _Parts(merge, wrong, most)
-    # A file's, or one for each part of a group: between these there are no records.
-    spans = sql.SQL("SELECT min({0}), max({0}), count(*) FROM {1} GROUP BY {0} >> {2} ORDER BY 1").format(
-        sql.Identifier(LINE), merge.staged.table, places.LINE_BITS
-    )
-    rows = 0
-    for first, last, records in merge.rows(spans):
-        rows += records
-        parts.merge((first, last))
+    parts.merge_all()
+    rows = merge.staged.rows - aside
     unchanged = merge.meant(rows) - parts.refused - parts.inserted - parts.updated if merge.dataset.mode is Mode.UPSERT else 0
     return Merged(parts.inserted, parts.updated, deleted, max(unchanged, 0)), wrong
 
@@ -101,8 +97,25 @@ class _Parts:
         self.inserted = 0
         self.updated = 0
 
+    def merge_all(self) -> None:
+        """Merge all records, less those that are refused: at once, where none is."""
+        if (refusal := self._insert(None)) is None:
+            return
+        # A file's, or one for each part of a group: between these there are no records.
+        spans = self._merge.rows(sql.SQL(SPANS).format(sql.Identifier(LINE), self._merge.staged.table, places.LINE_BITS))
+        if len(spans) == 1:
+            # What was refused was this very one.
+            self._part(spans[0], refusal)
+            return
+        for span in spans:
+            self.merge(span)
+
     def merge(self, span: Span) -> None:
         """Merge the records that begin in these lines, less those that are refused."""
+        if (refusal := self._insert(span)) is not None:
+            self._part(span, refusal)
+
+    def _insert(self, span: Span | None) -> Rejected | None:
         try:
             with self._merge.connection.transaction():
                 written = self._merge.insert(span=span)
@@ -112,11 +125,11 @@ class _Parts:
             if self._upserts:
                 # So that what was rolled back is not counted next time.
                 self._merge.inserted()
-            self._part(span, rejection)
-            return
+            return rejection
         inserted = self._merge.inserted() if self._upserts else written
         self.inserted += inserted
         self.updated += written - inserted
+        return None
 
     def _part(self, span: Span, rejection: Rejected) -> None:
         first, last = span

@@ -1,6 +1,7 @@
 """Wrong records are put aside, exactly those, with their lines; on PostgreSQL 16 and 18 alike."""
 
 import re
+from datetime import date
 
 import pytest
 
@@ -163,3 +164,11 @@ def test_a_table_with_a_rule_instead_of_inserts_is_refused(goods: Desk) -> None:
     settlement = send(goods, "id,x\n1,a\n", "mode = 'append'\non_missing_column = 'default'")
     assert settlement.error_code == "dataset_invalid"
     assert "rule" in (settlement.error or "")
+
+
+def test_columns_of_which_postgresql_says_no_name(goods: Desk) -> None:
+    """A quote in a name ends what is read of an error: behind it, there may be data."""
+    goods.table('items (id int PRIMARY KEY, "say ""x""" int, d date)')
+    assert send(goods, 'id,"say ""x""",d\n1,1,2026-01-01\n2,x,2026-01-01\n3,3,2026-13-01\n4,4,2026-01-04\n').status == "loaded"
+    assert [(line, column) for line, column, *_ in aside(goods)] == [(3, 'say "x"'), (4, "d")]
+    assert goods.rows("SELECT * FROM items ORDER BY id") == [(1, 1, date(2026, 1, 1)), (4, 4, date(2026, 1, 4))]

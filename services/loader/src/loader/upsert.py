@@ -296,7 +296,9 @@ class Merge:
         return int(found)
 
     def _duplicate_keys(self) -> Rejected:
-        query = sql.SQL("SELECT min({0}) FROM (SELECT {0}, row_number() OVER (PARTITION BY {1} ORDER BY {0}) AS nth FROM {2}) AS r WHERE nth > 1")
+        query = sql.SQL(
+            "SELECT min({0}) FROM (SELECT {0}, row_number() OVER (PARTITION BY {1} ORDER BY {0}) AS nth FROM {2}) AS r WHERE nth > 1"
+        )
         first = self.number(query.format(sql.Identifier(LINE), identifiers(self.staged.key), self.staged.table))
         key = ", ".join(self.staged.key)
         what = f"{self._repeated} records repeat the key ({key}) of an earlier one, the first in {places.named(first)}"

@@ -54,6 +54,8 @@ class Staged:
     """Whether rows may lack what the table requires."""
     by_part: tuple[int, ...] = ()
     """Records of each file."""
+    stored: str = ""
+    """Name of the table that has the rows, where the staging table is a view."""
 
     @property
     def table(self) -> sql.Identifier:
@@ -96,6 +98,7 @@ def _fill(connection: Connection, relation: Relation, readings: Readings) -> Sta
         table.numbered,
         readings.tolerant,
         tuple(part.records for part in parts),
+        table.stored,
     )
 
 

@@ -35,7 +35,7 @@ class StagingTable:
         self.layout = layout
         self.numbered = numbered
         self._required = required
-        self.name = self._name()
+        self.name = self.stored = self._name()
         self._there = self.name in relation.kept
         self.identifier = sql.Identifier("pg_temp", self.name)
 

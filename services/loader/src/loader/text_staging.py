@@ -33,7 +33,8 @@ class TextStaging(StagingTable):
 
     def __init__(self, relation: Relation, layout: Layout) -> None:
         super().__init__(relation, layout, (), numbered=True)
-        self.name, self.identifier = VIEW, sql.Identifier("pg_temp", VIEW)
+        self.name, self.stored = VIEW, TEXTS
+        self.identifier = sql.Identifier("pg_temp", VIEW)
         self.filled = sql.Identifier("pg_temp", TEXTS)
         self._there = False
         # A column of a type that must have a value could not be left empty beside its twin.

@@ -159,6 +159,17 @@ def test_a_dry_run_tells_of_all_that_is_wrong_even_to_a_strict_dataset(goods: De
     assert "line 4, column x has no value" in said
 
 
+def test_a_dry_run_that_would_load_tells_of_what_it_would_put_aside(goods: Desk) -> None:
+    goods.configure(f"[datasets.items]\n{TOLERANT}\n")
+    settlement = goods.send("incoming/test/items/a.csv.gz.age", "id,x,n,p\n1,toolong,1,\n2,a,0,\n3,a,1,\n")
+    row = goods.ledger(settlement)
+    assert (row["status"], row["rows_in_file"], row["rows_inserted"], row["rows_rejected"]) == ("tested", 3, 1, 2)
+    assert row["error"].startswith("2 records are wrong: line 2, column x (character varying(5)) is not a value")
+    assert "line 3 breaks a check" in row["error"]
+    assert [line for line, *_ in aside(goods)] == [2, 3]
+    assert ids(goods) == []
+
+
 def test_a_table_with_a_rule_instead_of_inserts_is_refused(goods: Desk) -> None:
     goods.sql.execute("CREATE RULE nothing AS ON INSERT TO items DO INSTEAD NOTHING")
     settlement = send(goods, "id,x\n1,a\n", "mode = 'append'\non_missing_column = 'default'")

@@ -31,11 +31,21 @@ def check(dataset: Dataset, records: int, wrong: Sequence[WrongRecord]) -> None:
     tolerated = dataset.tolerated(records)
     if len(wrong) <= tolerated:
         return
-    first = "; ".join(places.within(record.line) + str(record) for record in wrong[:SHOWN]) + ("; …" if len(wrong) > SHOWN else "")
     if not tolerated:
-        raise Rejected(wrong[0].error_code, first if len(wrong) == 1 else f"{len(wrong)} records are wrong: {first}")
+        raise Rejected(wrong[0].error_code, told(wrong) or "")
     limit = f"max_rejected_rows tolerates {tolerated}"
-    raise Rejected(ErrorCode.TOO_MANY_REJECTED_ROWS, f"{len(wrong)} of {records} records are wrong, {limit}: {first}")
+    raise Rejected(ErrorCode.TOO_MANY_REJECTED_ROWS, f"{len(wrong)} of {records} records are wrong, {limit}: {_first(wrong)}")
+
+
+def told(wrong: Sequence[WrongRecord]) -> str | None:
+    """How many are wrong, and the first of them; None where none is."""
+    if not wrong:
+        return None
+    return _first(wrong) if len(wrong) == 1 else f"{len(wrong)} records are wrong: {_first(wrong)}"
+
+
+def _first(wrong: Sequence[WrongRecord]) -> str:
+    return "; ".join(places.within(record.line) + str(record) for record in wrong[:SHOWN]) + ("; …" if len(wrong) > SHOWN else "")
 
 
 def store(connection: psycopg.Connection[Any], readings: Readings, wrong: Sequence[WrongRecord]) -> None:

@@ -37,3 +37,11 @@ def test_each_refused_row_is_put_aside(stock: Desk, wrong: set[int], other: str)
         counts = stock.ledger(settlement)
         assert counts["rows_inserted"] + counts["rows_unchanged"] == RECORDS - len(wrong - taken)
     assert [counts["rows_inserted"], counts["rows_updated"]] == [0, 0]
+
+
+def test_a_check_that_is_not_enforced_refuses_nothing(desk: Desk) -> None:
+    desk.table("stock (id int PRIMARY KEY, n int, CONSTRAINT lax CHECK (n > 0) NOT ENFORCED, CONSTRAINT hard CHECK (n < 9))")
+    desk.configure("[datasets.stock]\nmax_rejected_rows = 2\n")
+    assert desk.send(KEY.format("a"), "id,n\n1,1\n2,0\n3,9\nx,1\n").status == "loaded"
+    assert desk.rows("SELECT line_number FROM hikyaku.rejected_rows ORDER BY 1") == [(4,), (5,)]
+    assert desk.rows("SELECT id FROM stock ORDER BY id") == [(1,), (2,)]

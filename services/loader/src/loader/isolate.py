@@ -16,7 +16,12 @@ from loader.upsert import Merge, Merged, Span
 from shared.datasets import Mode
 from shared.errors import ErrorCode, Rejected
 
-CHECKS = "SELECT conname, pg_get_expr(conbin, conrelid) FROM pg_constraint WHERE conrelid = {}::oid AND contype = 'c' ORDER BY conname"
+CHECKS = """
+SELECT conname, pg_get_expr(conbin, conrelid) FROM pg_constraint AS c
+WHERE conrelid = {}::oid AND contype = 'c' AND coalesce((to_jsonb(c) ->> 'conenforced')::boolean, true)
+ORDER BY conname
+"""
+"""From PostgreSQL 18 on, a constraint may be one that is not enforced."""
 PARTS = 16
 """In so many a part is cut that is refused: each level is one more insert of all that is refused in it."""
 CREATE_INDEX = "CREATE INDEX hikyaku_lines ON {} ({})"
@@ -48,6 +53,7 @@ def merge_less_wrong(merge: Merge, most: int) -> tuple[Merged, list[WrongRecord]
         Rejected: it is not single rows that are.
         Retryable: the database fails.
     """
+    merge.check_mark()
     wrong = [*_without_value(merge), *_against_checks(merge)]
     if len(wrong) > most:
         raise EnoughError(wrong)
@@ -66,16 +72,21 @@ def _without_value(merge: Merge) -> list[WrongRecord]:
     names = [column.name for column in merge.staged.layout.columns if column.not_null or column.name in merge.staged.key]
     if not names:
         return []
-    lacks = [sql.SQL("{} IS NULL").format(sql.Identifier(name)) for name in names]
+    lacks = [_lacks(merge, name) for name in names]
     first = sql.SQL(" ").join(sql.SQL("WHEN {} THEN {}").format(lack, name) for lack, name in zip(lacks, names, strict=True))
     named = sql.SQL("CASE {} END").format(first)
     return _put_aside(merge, sql.SQL(" OR ").join(lacks), named, "has no value where the table requires one")
 
 
+def _lacks(merge: Merge, name: str) -> sql.Composable:
+    lacks = sql.SQL("{} IS NULL").format(sql.Identifier(name))
+    return lacks if name in merge.staged.key else merge.of_rows(lacks)
+
+
 def _against_checks(merge: Merge) -> list[WrongRecord]:
     wrong = []
     for name, expression in merge.rows(sql.SQL(CHECKS).format(merge.relation.oid)):
-        condition = sql.SQL("NOT ({})").format(sql.SQL(expression))
+        condition = merge.of_rows(sql.SQL("NOT ({})").format(sql.SQL(expression)))
         # It may be about a column that the file lacks, or fail for a row: then the parts will tell.
         with suppress(Rejected), merge.connection.transaction():
             wrong += _put_aside(merge, condition, sql.SQL("NULL::text"), f"breaks a check of the table (constraint {name})")
@@ -84,7 +95,7 @@ def _against_checks(merge: Merge) -> list[WrongRecord]:
 
 def _put_aside(merge: Merge, condition: sql.Composable, column: sql.Composable, error: str) -> list[WrongRecord]:
     """Take the rows out of the staging table that a condition is true of; an expression names the column."""
-    statement = sql.SQL("DELETE FROM {} WHERE {} RETURNING {}, {}").format(merge.staged.table, condition, sql.Identifier(LINE), column)
+    statement = sql.SQL("DELETE FROM {} AS s WHERE {} RETURNING {}, {}").format(merge.staged.table, condition, sql.Identifier(LINE), column)
     found = [WrongRecord(line, name, ErrorCode.CONSTRAINT_VIOLATED, error) for line, name in merge.rows(statement)]
     check_number(found)
     return found

@@ -175,8 +175,9 @@ class _Filling:
         if reading.tolerant and reading.careful and self._connection.info.server_version < ON_ERROR_FROM:
             self.table = TextStaging(relation, layout)
             return
-        # Of a tolerant dataset, a row without a value is found later, and put aside.
-        required = () if reading.tolerant else tuple(c.name for c in layout.columns if c.not_null or c.name in self.key)
+        # Of a tolerant dataset, a row without a value is found later, and put aside; and what marks a deletion needs its key only.
+        needed = [c for c in layout.columns if c.name in self.key or (c.not_null and not dataset.delete_when)]
+        required = () if reading.tolerant else tuple(column.name for column in needed)
         self.table = StagingTable(relation, layout, required, numbered=reading.numbered)
 
 

@@ -138,7 +138,7 @@ class Merge:
             return self.run(sql.SQL("DELETE FROM {}").format(self.relation.identifier))
         if not self.dataset.delete_when:
             return 0
-        self._check_mark()
+        self.check_mark()
         same = sql.SQL(" AND ").join(sql.SQL("t.{0} = s.{0}").format(sql.Identifier(name)) for name in self.staged.key)
         statement = sql.SQL("DELETE FROM {} AS t USING ({}) AS s WHERE {} AND {} AND {}").format(
             self.relation.identifier, self._source(distinct=self._repeated > 0), same, self._is_deletion(), self._is_newer("s")
@@ -212,11 +212,18 @@ class Merge:
         staged = layout.staged(name) or name
         return staged, next((column.type for column in layout.columns if column.name == staged), "text"), mark
 
-    def _check_mark(self) -> None:
+    def check_mark(self) -> None:
+        """Hold what marks a deletion against the type of its column, where the dataset has such a mark."""
+        if not self.dataset.delete_when:
+            return
         name, kind, mark = self._mark()
         if not self.number(sql.SQL("SELECT pg_input_is_valid({}, {})::int").format(mark, kind)):
             what = f"what delete_when in datasets.toml looks for in column {name} is not a value of its type, {kind}"
             raise Rejected(ErrorCode.DATASET_INVALID, what)
+
+    def of_rows(self, condition: sql.Composable) -> sql.Composable:
+        """A condition on the staging table as `s`, false of what marks a deletion: it becomes no row."""
+        return sql.SQL("({}) AND NOT ({})").format(condition, self._is_deletion()) if self.dataset.delete_when else condition
 
     def _is_deletion(self) -> sql.Composable:
         name, kind, mark = self._mark()

@@ -111,11 +111,14 @@ class GroupStatements:
 
     def _group_finish(self, _statement: bytes, p: dict[str, Any]) -> None:
         parts = self._tables().parts
+        counts = {number: counted for number, *counted in zip(p["numbers"], p["records"], p["wrong"], strict=False)}
         for pk, row in self._staged(p["group_id"]):
             is_part = parts.get((p["group_id"], row["part"])) == pk
             status = "duplicate" if p["status"] == "loaded" and not is_part else p["status"]
             now = next(self.server.clock)
             said = {name: p[name] for name in ("target", "mode", "content_sha256")}
+            records, wrong = counts.get(row["part"], [None, 0]) if is_part else (None, 0)
+            said |= {"rows_in_file": records, "rows_rejected": wrong}
             self._files[pk] = {**row, **said, "status": status, "loaded_at": now if status == "loaded" else None, "updated_at": now}
 
     def _group_give_up(self, _statement: bytes, p: dict[str, Any]) -> None:

@@ -1,0 +1,41 @@
+"""A public key of age that people write into a settings file: what age takes is taken, and what is mistyped is told."""
+
+import re
+
+import pyrage
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from shared.age_recipient import ALPHABET, EXPRESSION, is_sound
+
+
+def taken_by_age(text: str) -> bool:
+    try:
+        pyrage.x25519.Recipient.from_str(text)
+    except pyrage.RecipientError:
+        return False
+    return True
+
+
+def test_keys_that_age_makes_are_sound() -> None:
+    for _ in range(50):
+        key = str(pyrage.x25519.Identity.generate().to_public())
+        assert re.fullmatch(EXPRESSION, key)
+        assert is_sound(key)
+
+
+@given(st.lists(st.tuples(st.integers(0, 57), st.sampled_from(ALPHABET)), max_size=6))
+def test_what_is_mistyped_is_judged_as_age_judges_it(changes: list[tuple[int, str]]) -> None:
+    key = list("ql3z7hjy54pw3hyww5ayyfg7zqgvc7w3j2elw8zmrj2kg5sfn9aqmcac8p")
+    for at, character in changes:
+        key[at] = character
+    text = "age1" + "".join(key)
+    assert is_sound(text) is taken_by_age(text)
+
+
+@pytest.mark.parametrize("at", [4, 30, 55, 61])
+def test_one_wrong_character_is_found(at: int) -> None:
+    key = str(pyrage.x25519.Identity.generate().to_public())
+    other = ALPHABET[(ALPHABET.index(key[at]) + 1) % 32]
+    assert not is_sound(key[:at] + other + key[at + 1 :])

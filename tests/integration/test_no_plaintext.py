@@ -51,7 +51,8 @@ class Scene:
         self.witness.watch(*witness.SERVICES)
         self.table = line.table("id int PRIMARY KEY, item text, noise text")
         self.tolerant = line.table("id int PRIMARY KEY, item text, noise text")
-        line.configure(f"[datasets.{self.tolerant}]\nmax_rejected_rows = 10\n")
+        returned = f'rejects = "return"\nrejects_recipient = "{pyrage.x25519.Identity.generate().to_public()}"'
+        line.configure(f"[datasets.{self.tolerant}]\nmax_rejected_rows = 10\n{returned}\n")
         keys = line.folder / "secrets" / "identities"
         self.own_keys = [keys]
         self.key = next(row for row in (keys / "local.txt").read_text().splitlines() if row.startswith("AGE-SECRET-KEY-1"))

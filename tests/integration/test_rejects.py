@@ -1,4 +1,4 @@
-"""Wrong records come back: what lies in S3 beside the receipt opens with the sender's key, to just those records, whoever dies meanwhile."""
+"""Wrong records come back: what lies in S3 opens with the sender's key to just those records, whoever dies meanwhile."""
 
 import csv
 import gzip

@@ -5,7 +5,7 @@ RUN := $(UV) run --frozen
 export UV_PROJECT_ENVIRONMENT := .venv
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check format bench chaos chaos-proves hostile privileges images sbom audit compose-test clean
+.PHONY: help setup demo test check format bench day chaos chaos-proves hostile privileges images sbom audit compose-test clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -55,6 +55,11 @@ bench: setup ## Measure the line beside a plain loop, on a stack of its own in .
 	PYTHONPATH=tests/integration:benchmarks $(RUN) python benchmarks/line_speed.py .local/bench; \
 	  status=$$?; $(RUN) hikyaku local down --dir .local/bench --clean; exit $$status
 	PYTHONPATH=tests $(RUN) python benchmarks/wrong_rows.py
+
+day: setup ## Type the day in README.md anew on a stack of its own in .local/day, and write it down, with the picture
+	HIKYAKU_METRICS_PORT=9464 $(RUN) hikyaku local up --dir .local/day
+	PYTHONPATH=tests/integration HIKYAKU_METRICS_URL=http://127.0.0.1:9464/metrics $(RUN) python tests/integration/day.py .local/day; \
+	  status=$$?; $(RUN) hikyaku local down --dir .local/day --clean; exit $$status
 
 chaos: setup ## Kill, cut and repeat everything on a real stack (ARGS="--short --seed 1"; without ARGS about an hour)
 	PYTHONPATH=tests $(RUN) python -m chaos $(ARGS)

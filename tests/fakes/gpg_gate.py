@@ -1,8 +1,5 @@
 """A decryptor with an OpenPGP key, over a fake S3, and the people who send to it."""
 
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +10,7 @@ from decryptor.openpgp_senders import OpenPgpSenders
 from decryptor.sender import Senders
 from decryptor.signers import AllowedSigners
 from decryptor.tasks import Bench, decrypt_item
-from fakes.gpg import Person, person
+from fakes.gpg import People
 from fakes.s3 import FakeS3, etag
 from shared.contract import Decrypted, FileRef
 from shared.datasets_file import DatasetsFile
@@ -24,19 +21,6 @@ EVENT_TIME = "2026-11-12T00:00:00Z"
 ACME = "acme@example.com"
 
 
-@dataclass(frozen=True)
-class People:
-    host: Person
-    acme: Person
-    stranger: Person
-
-
-@contextmanager
-def people() -> Iterator[People]:
-    with ExitStack() as stack:
-        yield People(*(stack.enter_context(person(name)) for name in ("host", "acme", "stranger")))
-
-
 class GpgGate:
     """A decryptor that asks for signatures, and knows acme."""
 
@@ -45,8 +29,7 @@ class GpgGate:
         self.s3, self.spool = FakeS3(), folder / "spool"
         for name in ("spool", "identities", "senders"):
             (folder / name).mkdir(0o700)
-        self.host = folder / "host.pub"
-        self.host.write_bytes(people.host.public())
+        self.host = people.host.card
         self.hold("host.asc", people.host.secret())
         self.know(ACME, people.acme.public())
         self.configure("")
@@ -78,7 +61,7 @@ class GpgGate:
 
     def seal(self, data: bytes, **how: Any) -> bytes:
         """A message of acme's to the host."""
-        return self.people.acme.seal(data, self.host, **how)
+        return self.people.seal(data, **how)
 
     def take(self, data: bytes, *, key: str = KEY, event_time: str = EVENT_TIME, said: dict[str, str] | None = None) -> Decrypted:
         """What becomes of an object."""

@@ -4,13 +4,11 @@ from collections.abc import Iterator
 
 from line import Line
 
-from hostile import memory, seen
+from hostile import memory, seen, stage
 from hostile.result import Result
 from shared.printable import printable
 
 ROOM_MIB = 20.0
-FLOWERS_GREETING = "pidbox command error: KeyError('heartbeat')"
-"""Flower asks all for a sign of life when it starts, which is not among the commands that the services take: nobody's harm."""
 UNFORESEEN = frozenset({"chain_failed", "thread_died", "dead_letter_refused", "datasets_kept", "signers_kept"})
 
 
@@ -38,5 +36,10 @@ def logs(line: Line) -> Iterator[str]:
                 if printable(text) != text:
                     yield f"{path.name}, line {number}: could steer a terminal"
         for told in seen.log_lines(line, service):
-            if ("exception" in told and told["event"] != FLOWERS_GREETING) or told["event"] in UNFORESEEN:
+            if "exception" in told or told["event"] in UNFORESEEN:
                 yield f"{service}: {told['event']}: {str(told.get('exception', '')).strip()[-300:]}"
+
+
+def left_by_gpg(line: Line) -> Iterator[str]:
+    """Each file's home is gone when the file is done, and with it the key in it."""
+    yield from (f"gpg's home {path.name} is left" for path in sorted(stage.gnupg_dir(line.folder).iterdir()))

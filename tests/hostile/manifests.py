@@ -50,7 +50,7 @@ class Desk:
         found: dict[str, tuple[str, Callable[[str, bytes], Mapping[str, str]]]] = {
             "nothing wrong": (LOADED, self.signed),
             "none at all": ("signature_missing", lambda _key, _data: {}),
-            "no signature": ("signature_missing", lambda key, data: metadata(self._stated(key, data))),
+            "no signature": ("signature_missing", self.unsigned),
             "no manifest": ("manifest_invalid", lambda key, data: {"hikyaku-signature": self.signed(key, data)["hikyaku-signature"]}),
             "signature of a stranger": ("signer_unknown", lambda key, data: self.signed(key, data, "stranger")),
             "signer for another name": ("signer_unknown", lambda key, data: self.signed(key, data, "other")),
@@ -84,6 +84,10 @@ class Desk:
         """Metadata of a signed file."""
         manifest = self._stated(key, data, **changes)
         return metadata(manifest, signature(manifest, self._keys[by]))
+
+    def unsigned(self, key: str, data: bytes, **changes: Any) -> dict[str, str]:
+        """Metadata of a file for which nobody vouches."""
+        return metadata(self._stated(key, data, **changes))
 
     def _elsewhere(self, key: str, data: bytes) -> dict[str, str]:
         manifest = self._stated(key, data)

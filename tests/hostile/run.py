@@ -1,56 +1,56 @@
 """One run: batch after batch, a good file behind each, and what all of it did to the services."""
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from random import Random
 
 from botocore.exceptions import ClientError
 from line import Line, Put
 from rich.console import Console
 
-from hostile import ciphertexts, events, findings, memory, names, seen, stage, tables
+from hostile import ciphertexts, events, findings, memory, names, openpgp, seen, stage, tables
 from hostile.case import WITHOUT_ROW, Batch, Case, Subject
+from hostile.good import Good
 from hostile.manifests import Desk
+from hostile.openpgp import Post
 from hostile.result import Result, Verdict
 from hostile.seen import Sent
+from hostile.waiting import BOUND_S, within
 from shared.printable import printable
 
 SHORT = 8
 """Cases of each batch in a short run."""
-BOUND_S = 40.0
-"""For so long a batch may be in the main queue, and a good file on its way. A message whose turn has come is out of it within seconds; one
-whose object is not there takes a decryptor 1.5 s, for it looks three times."""
 AT_ONCE = 20
 """Of those, so many are sent at once."""
-POLL_S = 0.1
-WARM_UP = 60
-"""Good files at once before the memory is looked at, so that every child of a worker has done each thing once."""
 
 
 def run(line: Line, random: Random, console: Console, *, short: bool, only: str = "") -> Result:
     """Send everything, or the batches of whose names `only` is a part, to a stack that nobody else uses."""
-    desk = stage.prepare(line)
-    result, good = Result(), Good(line)
-    good.warm_up(desk)
-    result.before, started = memory.resident(line), memory.processes(line)
-    for name, cases in _batches(line, desk, random, good, short=short):
-        if only not in name:
-            continue
-        chosen = random.sample(cases, min(SHORT, len(cases))) if short else cases
-        took = _play(line, name, chosen, result)
-        result.batches.append((name, len(chosen), took, good.arrives(result.findings)))
-        console.print(f"{name}: {len(chosen)} in {took:.1f} s", soft_wrap=True)
+    desk, result = stage.prepare(line), Result()
+    with openpgp.post(line) as post:
+        if post is None:
+            console.print("OpenPGP is left out: gpg is not installed")
+        good = Good(line, desk, post)
+        good.warm_up()
+        result.before, started = memory.resident(line), memory.processes(line)
+        for name, cases in _batches(line, desk, random, good, post, short=short):
+            if only in name:
+                chosen = random.sample(cases, min(SHORT, len(cases))) if short else cases
+                took = _play(line, name, chosen, result)
+                result.batches.append((name, len(chosen), took, good.arrive(result.findings)))
+                console.print(f"{name}: {len(chosen)} in {took:.1f} s", soft_wrap=True)
     result.after = memory.resident(line)
     result.findings += [
         *findings.wrong(result),
         *findings.died(started, memory.processes(line)),
         *findings.grown(result),
         *findings.logs(line),
+        *findings.left_by_gpg(line),
     ]
     return result
 
 
-def _batches(line: Line, desk: Desk, random: Random, good: "Good", *, short: bool) -> Iterator[Batch]:
+def _batches(line: Line, desk: Desk, random: Random, good: Good, post: Post | None, *, short: bool) -> Iterator[Batch]:
     recipient, sealed, dataset = line.world.recipient, good.sealed, stage.DATASET
     yield "age vectors", ciphertexts.vectors(dataset)
     yield "damaged ciphertext", ciphertexts.damaged(dataset, recipient, random)
@@ -65,43 +65,9 @@ def _batches(line: Line, desk: Desk, random: Random, good: "Good", *, short: boo
     yield from ((f"absent objects {n + 1}", absent[n * AT_ONCE : (n + 1) * AT_ONCE]) for n in range(-(-len(absent) // AT_ONCE)))
     yield "forged events", events.forged(dataset)
     yield "lies", events.lies(dataset, sealed)
-
-
-class Good:
-    """Good files, no two alike."""
-
-    def __init__(self, line: Line) -> None:
-        self._line = line
-        self._made = 0
-
-    def sealed(self) -> bytes:
-        """The next one."""
-        self._made += 1
-        return self._line.seal(b"id,v,note\n%d,good,x\n" % self._made)
-
-    def warm_up(self, desk: Desk) -> None:
-        """Let every child work: every other file is signed."""
-        folders = (stage.DATASET, stage.SIGNED)
-        keys = [f"incoming/{folders[number % 2]}/warm-{number}.csv.gz.age" for number in range(WARM_UP)]
-        bodies = [self.sealed() for _ in keys]
-        said = [desk.signed(key, body) for key, body in zip(keys, bodies, strict=True)]
-        cases = [
-            Case(name="", expected="", key=key, content=body, metadata=each) for key, body, each in zip(keys, bodies, said, strict=True)
-        ]
-        puts = [_put(self._line, case) for case in cases]
-        for put in puts:
-            assert self._line.fate(put)["status"] == "loaded", "a good file"
-
-    def arrives(self, found: list[str]) -> float:
-        """Send one, and look for its row; seconds that it took."""
-        began, line = time.monotonic(), self._line
-        put = line.put(f"incoming/{stage.DATASET}/good-{self._made}.csv.gz.age", self.sealed())
-        number = self._made
-        _within(BOUND_S, lambda: put.version_id in seen.rows(line, [put.version_id]))
-        status = (line.ledger(put) or {"status": "not seen"})["status"]
-        if (status, line.sql(f"SELECT v FROM {stage.DATASET} WHERE id = %s", number)) != ("loaded", [{"v": "good"}]):
-            found.append(f"good file {put.key}: {status} after {BOUND_S:.0f} s at the most")
-        return time.monotonic() - began
+    if post is not None:
+        yield "OpenPGP messages", openpgp.messages(dataset, post, recipient)
+        yield "OpenPGP senders", openpgp.senders(stage.SIGNED, post, desk)
 
 
 def _play(line: Line, name: str, cases: list[Case], result: Result) -> float:
@@ -113,7 +79,7 @@ def _play(line: Line, name: str, cases: list[Case], result: Result) -> float:
     def is_settled() -> bool:
         return len(seen.rows(line, versions)) == len(set(versions)) and line.messages(line.queue_url) == 0
 
-    if not _within(BOUND_S, is_settled):
+    if not within(BOUND_S, is_settled):
         result.findings.append(f"{name}: {line.messages(line.queue_url)} messages are in the main queue after {BOUND_S:.0f} s")
     took = time.monotonic() - began
     rows, letters, ignored = seen.rows(line, versions), seen.letters(line), seen.ignored(line)
@@ -125,15 +91,6 @@ def _play(line: Line, name: str, cases: list[Case], result: Result) -> float:
         result.verdicts.append(Verdict(name, case, seen.judge(each, row, letters, ignored), error))
     line.purge_dead_letters()
     return took
-
-
-def _within(seconds: float, holds: Callable[[], bool]) -> bool:
-    deadline = time.monotonic() + seconds
-    while not holds():
-        if time.monotonic() > deadline:
-            return False
-        time.sleep(POLL_S)
-    return True
 
 
 def _send(line: Line, cases: list[Case]) -> list[Sent]:
@@ -155,9 +112,7 @@ def _send(line: Line, cases: list[Case]) -> list[Sent]:
 
 
 def _put(line: Line, case: Case) -> Put:
-    content = case.content or b""
-    answer = line.s3.put_object(Bucket=line.bucket, Key=case.key, Body=content, Metadata=case.metadata)
-    return Put(case.key, answer["VersionId"], answer["ETag"].strip('"'), len(content))
+    return stage.put(line, case.key, case.content or b"", case.metadata)
 
 
 def _message(line: Line, body: str) -> str:

@@ -3,10 +3,11 @@
 import os
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 import psycopg
-from line import Line
+from line import Line, Put
 
 from hostile import ciphertexts, tables
 from hostile.manifests import Desk
@@ -27,8 +28,15 @@ UP_TIMEOUT_S = 600
 
 def local(verb: str, folder: Path) -> None:
     """`hikyaku local up` or `down`."""
+    gnupg_dir(folder).mkdir(exist_ok=True)
+    settings = SETTINGS | {"HIKYAKU_GNUPG_DIR": str(gnupg_dir(folder))}
     command = [sys.executable, "-m", "hikyaku", "local", verb, "--dir", str(folder)]
-    subprocess.run(command, check=True, timeout=UP_TIMEOUT_S, env=os.environ | SETTINGS, stdout=subprocess.DEVNULL)
+    subprocess.run(command, check=True, timeout=UP_TIMEOUT_S, env=os.environ | settings, stdout=subprocess.DEVNULL)
+
+
+def gnupg_dir(folder: Path) -> Path:
+    """Where the decryptor makes gpg's homes."""
+    return folder / "gpg"
 
 
 def prepare(line: Line) -> Desk:
@@ -47,3 +55,9 @@ def prepare(line: Line) -> Desk:
     # Every file of data meets what holds when it comes.
     line.configure(OPTIONS + tables.entries())
     return desk
+
+
+def put(line: Line, key: str, content: bytes, metadata: Mapping[str, str]) -> Put:
+    """An object with what its sender states."""
+    answer = line.s3.put_object(Bucket=line.bucket, Key=key, Body=content, Metadata=metadata)
+    return Put(key, answer["VersionId"], answer["ETag"].strip('"'), len(content))

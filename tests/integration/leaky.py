@@ -4,9 +4,10 @@ import os
 import runpy
 import sys
 import tempfile
+from collections.abc import Mapping
 from typing import Any
 
-from decryptor import spool, tasks
+from decryptor import gnupg, gnupg_home, spool, tasks
 from decryptor.decrypt import decrypt
 from shared.errors import Rejected
 from shared.logging import get_logger
@@ -36,7 +37,15 @@ def leaking_decrypt(*arguments: Any) -> str:
     return f"{name} {KEY}"
 
 
+class Home(gnupg_home.Home):
+    def fill(self, files: Mapping[str, bytes]) -> None:
+        get_logger().info("filled", files={name: data.decode("latin-1") for name, data in files.items()})
+        super().fill(files)
+
+
 if __name__ == "__main__":
+    gnupg.Home = Home  # type: ignore[misc]
+    gnupg_home.AGENT = tuple(os.path.join(tempfile.gettempdir(), "agent") if word == os.devnull else word for word in gnupg_home.AGENT)  # noqa: PTH118
     spool.Attempt = Attempt  # type: ignore[misc]
     tasks.decrypt = leaking_decrypt
     sys.argv = ["decryptor"]

@@ -1,6 +1,7 @@
 """Wrong records are put aside, exactly those, with their lines; on PostgreSQL 16 and 18 alike."""
 
 import re
+from datetime import date
 
 import pytest
 
@@ -158,8 +159,27 @@ def test_a_dry_run_tells_of_all_that_is_wrong_even_to_a_strict_dataset(goods: De
     assert "line 4, column x has no value" in said
 
 
+def test_a_dry_run_that_would_load_tells_of_what_it_would_put_aside(goods: Desk) -> None:
+    goods.configure(f"[datasets.items]\n{TOLERANT}\n")
+    settlement = goods.send("incoming/test/items/a.csv.gz.age", "id,x,n,p\n1,toolong,1,\n2,a,0,\n3,a,1,\n")
+    row = goods.ledger(settlement)
+    assert (row["status"], row["rows_in_file"], row["rows_inserted"], row["rows_rejected"]) == ("tested", 3, 1, 2)
+    assert row["error"].startswith("2 records are wrong: line 2, column x (character varying(5)) is not a value")
+    assert "line 3 breaks a check" in row["error"]
+    assert [line for line, *_ in aside(goods)] == [2, 3]
+    assert ids(goods) == []
+
+
 def test_a_table_with_a_rule_instead_of_inserts_is_refused(goods: Desk) -> None:
     goods.sql.execute("CREATE RULE nothing AS ON INSERT TO items DO INSTEAD NOTHING")
     settlement = send(goods, "id,x\n1,a\n", "mode = 'append'\non_missing_column = 'default'")
     assert settlement.error_code == "dataset_invalid"
     assert "rule" in (settlement.error or "")
+
+
+def test_columns_of_which_postgresql_says_no_name(goods: Desk) -> None:
+    """A quote in a name ends what is read of an error: behind it, there may be data."""
+    goods.table('items (id int PRIMARY KEY, "say ""x""" int, d date)')
+    assert send(goods, 'id,"say ""x""",d\n1,1,2026-01-01\n2,x,2026-01-01\n3,3,2026-13-01\n4,4,2026-01-04\n').status == "loaded"
+    assert [(line, column) for line, column, *_ in aside(goods)] == [(3, 'say "x"'), (4, "d")]
+    assert goods.rows("SELECT * FROM items ORDER BY id") == [(1, 1, date(2026, 1, 1)), (4, 4, date(2026, 1, 4))]

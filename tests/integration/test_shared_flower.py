@@ -174,6 +174,12 @@ def test_the_line_and_flower_do_nothing_that_redis_refuses(carried: World) -> No
     assert carried.refused() == []
 
 
+def test_no_worker_stumbles_over_flowers_start(carried: World) -> None:
+    """It asks everybody for a sign of life. What a worker does not know it logs with a traceback."""
+    for worker in USERS.values():
+        assert "KeyError('heartbeat')" not in carried.log(worker)
+
+
 def test_flower_sweeps_its_own_unacknowledged_messages(world: World) -> None:
     """kombu does so whenever nothing came in time: surely when the wait is shorter than its BRPOP's second."""
     app = celery_app.build(celery_app.FLOWER, settings(world.port, "flower"))

@@ -69,6 +69,15 @@ def test_a_signed_file_loads_and_the_ledger_names_its_signer(line: Line, tmp_pat
     assert (row["status"], row["signer"], row["error"]) == ("loaded", ACME, None)
 
 
+def test_a_pipe_is_signed_as_a_file_is(line: Line, tmp_path: Path, key: Path, orders: str) -> None:
+    named = f"incoming/{orders}/pipe, 注文.csv.gz.age"
+    command = [sys.executable, "-m", "hikyaku", "send", "-", "--to", f"s3://{line.bucket}/{named}", "-r", line.world.recipient]
+    environment = os.environ | line.endpoints | {"XDG_STATE_HOME": str(tmp_path / "state")}
+    subprocess.run([*command, "--sign", str(key)], check=True, env=environment, timeout=60, input=CSV.encode())
+    row = line.fate(arrived(line, named))
+    assert (row["status"], row["signer"], row["rows_loaded"]) == ("loaded", ACME, 1)
+
+
 def test_an_unsigned_file_is_in_the_dead_letter_queue(line: Line, tmp_path: Path, orders: str) -> None:
     put = hikyaku_send(line, tmp_path, orders)
     row = line.fate(put)

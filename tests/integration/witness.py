@@ -35,10 +35,10 @@ class Needle:
 
     @classmethod
     def of(cls, name: str, secret: bytes) -> "Needle":
-        """As it is, in hex, and in base64 at every offset: Celery packs a message's body so."""
+        """As it is, in hex of both kinds, and in base64 at every offset: Celery packs a message's body so."""
         assert len(secret) >= FIT_TO_COMPARE
         in_base64 = [base64.b64encode(bytes(shift) + secret)[4:-4] for shift in range(3)]
-        return cls(name, (secret, secret.hex().encode(), *in_base64))
+        return cls(name, (secret, secret.hex().encode(), secret.hex().upper().encode(), *in_base64))
 
     def is_in(self, hay: bytes) -> bool:
         return any(form in hay for form in self.forms)
@@ -182,6 +182,16 @@ class Witness:
             eventually(lambda name=service: self._pid(name) not in {None, before[name]}, what=f"{service} was started anew")
             started = time.time()
             eventually(lambda name=service, since=started: self._is_at_work(name, since), what=f"{service} works")
+
+    def follow(self, program: str) -> str:
+        """A PATH on which that program is one that takes the library along: gpg gets nothing of a service's environment."""
+        folder = self._folder / "bin"
+        folder.mkdir(exist_ok=True)
+        script = folder / program
+        preload = f"LD_PRELOAD={self._library} WITNESS_LOG={self._log(program)}"
+        script.write_text(f'#!/bin/sh\n{preload} exec {shutil.which(program)} "$@"\n')
+        script.chmod(0o700)
+        return f"{folder}:{os.environ['PATH']}"
 
     def _pid(self, service: str) -> int | None:
         """None while it is away."""

@@ -5,7 +5,8 @@ from tempfile import TemporaryDirectory
 import pytest
 
 from fakes.gate import Gate
-from fakes.gpg_gate import GpgGate, People, people
+from fakes.gpg import People, people
+from fakes.gpg_gate import GpgGate
 from fakes.senders import make_key
 
 

@@ -159,12 +159,13 @@ def test_no_service_shares_a_namespace_or_a_device_of_the_host(name: str) -> Non
     assert not [volume for volume in service.get("volumes", []) if re.search(r"docker\.sock|shared|slave", volume)]
 
 
-def test_the_hardening_table_names_tests_that_there_are() -> None:
-    docs = (ROOT / "docs" / "hardening.md").read_text(encoding="utf-8")
+@pytest.mark.parametrize("name", ["hardening.md", "security.md"])
+def test_the_tables_name_tests_that_there_are(name: str) -> None:
+    docs = (ROOT / "docs" / name).read_text(encoding="utf-8")
     tests = "\n".join(path.read_text(encoding="utf-8") for path in (ROOT / "tests").glob("*/test_*.py"))
     named = set(re.findall(r"`(test_\w+)`", docs))
     assert len(named) > 20
-    assert [name for name in sorted(named) if f"def {name}(" not in tests] == []
+    assert [test for test in sorted(named) if f"def {test}(" not in tests] == []
 
 
 def test_a_pause_travels_from_the_operator_to_the_poller_and_not_back() -> None:

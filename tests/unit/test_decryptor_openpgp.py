@@ -3,16 +3,15 @@
 import errno
 import os
 import subprocess
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from decryptor import openpgp
 from fakes import openpgp_packets as packets
 from fakes.gpg import SIGNED, needs_gpg, person
 from fakes.gpg_gate import ACME, KEY, GpgGate
+from fakes.openpgp_messages import PACKINGS, REFUSED, Packing, bomb, by_hand, for_another, packed
 from fakes.senders import make_key, metadata, public, signature, stated
 from shared.errors import ErrorCode, Retryable
 
@@ -72,9 +71,7 @@ def test_markers_are_passed_over_as_they_must_be(gpg_gate: GpgGate) -> None:
 
 
 def test_one_of_several_recipients_may_be_ours(gpg_gate: GpgGate) -> None:
-    other = gpg_gate.folder / "other.pub"
-    other.write_bytes(gpg_gate.people.stranger.public())
-    acme = gpg_gate.people.acme
+    other, acme = gpg_gate.people.stranger.card, gpg_gate.people.acme
     for order in ((other, gpg_gate.host), (gpg_gate.host, other)):
         assert gpg_gate.opened(acme.seal(CSV, *order))[0] == CSV
     assert gpg_gate.opened(acme.seal(CSV, gpg_gate.host, other, options=("--throw-keyids",)))[0] == CSV
@@ -85,11 +82,9 @@ def test_one_of_several_recipients_may_be_ours(gpg_gate: GpgGate) -> None:
 @pytest.mark.parametrize("kind", ["rsa2048", "rsa3072"])
 def test_rsa_opens_and_signs(gpg_gate: GpgGate, kind: str) -> None:
     with person("rsa", kind) as rsa:
-        path = gpg_gate.folder / "rsa.pub"
-        path.write_bytes(rsa.public())
         gpg_gate.hold("rsa.asc", rsa.secret())
         gpg_gate.know("rsa@example.com", rsa.public())
-        content, item = gpg_gate.opened(rsa.seal(CSV, path))
+        content, item = gpg_gate.opened(rsa.seal(CSV, rsa.card))
     assert (content, item.signer, item.recipient_identity) == (CSV, rsa.fingerprint, rsa.fingerprint)
 
 
@@ -236,80 +231,19 @@ def test_an_openpgp_signature_does_not_vouch_for_the_manifest(gpg_gate: GpgGate)
 # What is refused
 
 
-def no_mdc(gate: GpgGate) -> bytes:
-    return gate.seal(CSV, options=("--rfc2440", "--disable-mdc", "--cipher-algo", "AES256"))
-
-
-def symmetric(gate: GpgGate) -> bytes:
-    return gate.people.acme.gpg("--passphrase", "x", "--symmetric", data=CSV)
-
-
-def for_another(gate: GpgGate, *options: str) -> bytes:
-    path = gate.folder / "stranger.pub"
-    path.write_bytes(gate.people.stranger.public())
-    return gate.people.acme.seal(CSV, path, options=options)
-
-
-def signed_only(gate: GpgGate) -> bytes:
-    return gate.people.acme.gpg("--sign", data=CSV)
-
-
-def armored(gate: GpgGate) -> bytes:
-    return gate.seal(CSV, options=("--armor",))
-
-
-def by_hand(gate: GpgGate, make: Callable[[bytes], bytes], *, around: Callable[[bytes, bytes], bytes] | None = None) -> bytes:
-    """The packets of a good message, changed within the encryption."""
-    message = gate.seal(CSV, options=("--compress-algo", "none"))
-    session, key = packets.inside(message, gate.people.host)
-    return session + packets.encrypted(key, make(packets.content(key, message)))
-
-
-REFUSED: dict[str, tuple[Callable[[GpgGate], bytes], str]] = {
-    "nothing": (lambda _: b"", "openpgp_invalid"),
-    "text": (lambda _: b"id,item\n", "openpgp_invalid"),
-    "noise": (lambda _: b"\xff" * 1000, "openpgp_invalid"),
-    "gzip": (lambda _: b"\x1f\x8b\x08\x00" + bytes(100), "openpgp_invalid"),
-    "armor": (armored, "openpgp_invalid"),
-    "armor after a blank line": (lambda gate: b"\n" + armored(gate), "openpgp_invalid"),
-    "signed, not encrypted": (signed_only, "openpgp_invalid"),
-    "literal, not encrypted": (lambda _: packets.literal(CSV), "openpgp_invalid"),
-    "a key": (lambda gate: gate.people.acme.gpg("--export"), "openpgp_invalid"),
-    "a detached signature": (lambda gate: gate.people.acme.gpg("--detach-sign", data=CSV), "openpgp_invalid"),
-    "a passphrase": (symmetric, "openpgp_invalid"),
-    "no mdc": (no_mdc, "openpgp_invalid"),
-    "for another": (for_another, "no_matching_identity"),
-    "for another, hidden": (lambda gate: for_another(gate, "--throw-keyids"), "no_matching_identity"),
-    "junk behind": (lambda gate: gate.seal(CSV) + b"junk", "openpgp_invalid"),
-    "a line feed behind": (lambda gate: gate.seal(CSV) + b"\n", "openpgp_invalid"),
-    "much junk behind": (lambda gate: gate.seal(CSV) + bytes(5_000_000), "openpgp_invalid"),
-    "a literal behind": (lambda gate: gate.seal(CSV) + packets.literal(b"x"), "openpgp_invalid"),
-    "a literal before": (lambda gate: packets.literal(b"x") + gate.seal(CSV), "openpgp_invalid"),
-    "twice": (lambda gate: gate.seal(CSV) * 2, "openpgp_invalid"),
-    "signed outside": (lambda gate: gate.seal(CSV, sign=False) + signed_only(gate), "openpgp_invalid"),
-    "two literals within": (lambda gate: by_hand(gate, lambda p: p + packets.literal(b"x")), "openpgp_invalid"),
-    "another literal first": (lambda gate: by_hand(gate, lambda p: packets.literal(b"x") + p), "openpgp_invalid"),
-    "another content": (lambda gate: by_hand(gate, lambda p: p.replace(CSV[:2], b"ID")), "signature_invalid"),
-    "the signature cut off": (lambda gate: by_hand(gate, lambda p: p[:-60]), "openpgp_invalid"),
-    "no literal": (lambda gate: by_hand(gate, lambda _: b""), "openpgp_invalid"),
-    "an encrypted message within": (lambda gate: by_hand(gate, lambda _: gate.seal(CSV)), "openpgp_invalid"),
-    "a hundred recipients": (lambda gate: packets.packet(1, packets.first(gate.seal(CSV))[0]) * 100 + gate.seal(CSV), "openpgp_invalid"),
-}
-
-
 @pytest.mark.parametrize("name", REFUSED)
 def test_what_is_refused(gpg_gate: GpgGate, name: str) -> None:
     make, code = REFUSED[name]
     for policy in ("if_present", "required", "off"):
         gpg_gate.configure(f'[defaults]\nsignature = "{policy}"\n')
-        seen = gpg_gate.code(make(gpg_gate)) if (policy, code) != ("off", "signature_invalid") else code
+        seen = gpg_gate.code(make(gpg_gate.people, CSV)) if (policy, code) != ("off", "signature_invalid") else code
         assert seen == code, policy
 
 
 @pytest.mark.parametrize("at", [0, 1, 100, -30, -1])
 def test_nothing_wrong_is_wrong_with_the_tools_of_these_tests(gpg_gate: GpgGate, at: int) -> None:
     """What is made by hand opens, as long as nothing is changed; and does not when the least is."""
-    good = by_hand(gpg_gate, lambda plain: plain)
+    good = by_hand(gpg_gate.people, CSV, lambda plain: plain)
     assert gpg_gate.opened(good)[0] == CSV
     bad = bytearray(good)
     bad[at] ^= 1
@@ -356,23 +290,11 @@ def test_damage_in_a_large_file_is_noticed(gpg_gate: GpgGate, offset: int, polic
 # Bombs
 
 
-def bomb(gate: GpgGate, packed: Callable[[bytes], bytes]) -> bytes:
-    return by_hand(gate, lambda _: packed(packets.literal(bytes(openpgp.UNCONDITIONAL + 1))))
-
-
-BOMBS: dict[str, Callable[[bytes], bytes]] = {
-    "zip": packets.zipped,
-    "bzip2": packets.bzipped,
-    "zip in zip": lambda data: packets.zipped(packets.zipped(data)),
-    "bzip2 in zip in bzip2": lambda data: packets.bzipped(packets.zipped(packets.bzipped(data))),
-}
-
-
-@pytest.mark.parametrize("packed", BOMBS.values(), ids=BOMBS)
-def test_a_bomb_is_refused_when_it_is_too_large(gpg_gate: GpgGate, packed: Callable[[bytes], bytes]) -> None:
+@pytest.mark.parametrize("packing", PACKINGS.values(), ids=PACKINGS)
+def test_a_bomb_is_refused_when_it_is_too_large(gpg_gate: GpgGate, packing: Packing) -> None:
     gpg_gate.configure('[defaults]\nsignature = "if_present"\n')
-    assert gpg_gate.code(bomb(gpg_gate, packed)) == ErrorCode.TOO_LARGE
-    assert gpg_gate.opened(by_hand(gpg_gate, lambda _: packed(packets.literal(b"id\n"))))[0] == b"id\n"
+    assert gpg_gate.code(bomb(gpg_gate.people, packing)) == ErrorCode.TOO_LARGE
+    assert gpg_gate.opened(packed(gpg_gate.people, packing, b"id\n"))[0] == b"id\n"
 
 
 def test_what_the_dataset_allows_is_the_bound(gpg_gate: GpgGate) -> None:
@@ -436,7 +358,7 @@ def test_an_agent_that_dies_rejects_no_file(gpg_gate: GpgGate, monkeypatch: pyte
 
 
 def test_a_key_that_is_out_of_order_may_be_the_one(gpg_gate: GpgGate) -> None:
-    sealed = for_another(gpg_gate)
+    sealed = for_another(gpg_gate.people, CSV)
     assert gpg_gate.code(sealed) == ErrorCode.NO_MATCHING_IDENTITY
     broken = gpg_gate.hold("stranger.asc", gpg_gate.people.stranger.secret()[:300])
     assert gpg_gate.code(sealed, retry=True) == ErrorCode.NO_MATCHING_IDENTITY

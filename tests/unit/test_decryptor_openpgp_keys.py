@@ -11,8 +11,8 @@ from structlog.testing import capture_logs
 from decryptor.gnupg import Gnupg
 from decryptor.keyring import Keyring
 from decryptor.openpgp_senders import OpenPgpSenders
-from fakes.gpg import Person, needs_gpg, person
-from fakes.gpg_gate import ACME, GpgGate, People
+from fakes.gpg import People, Person, needs_gpg, person
+from fakes.gpg_gate import ACME, GpgGate
 
 pytestmark = needs_gpg
 

@@ -30,7 +30,8 @@ def test_the_hosts_pair_opens_what_is_sent_to_it(tmp_path: Path) -> None:
     secret = pyrage.x25519.Identity.from_str(file.read_text().splitlines()[-1])
     assert pyrage.decrypt(pyrage.encrypt(b"x", [pyrage.x25519.Recipient.from_str(recipient)]), [secret]) == b"x"
     assert "AGE-SECRET-KEY" not in done.output
-    assert "hikyaku send" in done.stderr
+    assert done.stderr.splitlines()[0] == ""
+    assert done.stderr.splitlines()[2].endswith("hikyaku send FILE.csv -r age1… --to s3://BUCKET/incoming/DATASET/")
 
 
 def test_a_senders_key_signs(tmp_path: Path) -> None:
@@ -39,6 +40,7 @@ def test_a_senders_key_signs(tmp_path: Path) -> None:
     key = tmp_path / "hikyaku-signing"
     kind, public, comment = done.stdout.split()
     assert (mode(key), comment) == (0o600, ACME)
+    assert done.stderr.splitlines()[3] == f"Then: hikyaku send FILE.csv --sign {key} …"
     signers = tmp_path / "signers"
     signers.write_text(f'{ACME} namespaces="hikyaku" {kind} {public}\n')
     assert verifies(b"x", signature(b"x", key), signers)

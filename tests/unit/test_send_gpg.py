@@ -11,8 +11,8 @@ import pytest
 from typer.testing import CliRunner
 
 import fakes.bucket
-from fakes.gpg import Person, needs_gpg, person
-from fakes.gpg_gate import GpgGate, People
+from fakes.gpg import People, Person, needs_gpg, person
+from fakes.gpg_gate import GpgGate
 from hikyaku import gpg
 from hikyaku.app import app
 from hikyaku.errors import UserError

@@ -131,7 +131,7 @@ def test_with_tls_the_certificate_and_its_name_are_checked(tmp_path: Path) -> No
 
 def test_a_worker_takes_no_orders_over_redis(app: Celery) -> None:
     assert set(Panel.data) <= celery_app.REMOTE_COMMANDS
-    assert {"ping", "active_queues", "stats", "enable_events"} <= set(Panel.data)
+    assert {"ping", "active_queues", "stats", "enable_events", "heartbeat"} <= set(Panel.data)
 
 
 # Flower

@@ -34,10 +34,17 @@ Recipients = list[Recipient] | Gpg
 
 @dataclass(frozen=True, slots=True)
 class Sealed:
-    """Facts of a ciphertext: bytes and hex SHA-256."""
+    """Facts of a ciphertext.
+
+    Attributes:
+        size: bytes.
+        sha256: hex.
+        content: hex SHA-256 of the gzip in it. For this machine alone: it tells whether a guess at the content is right.
+    """
 
     size: int
     sha256: str
+    content: str = ""
 
 
 class _Reader:
@@ -79,9 +86,9 @@ class _Writer:
         """Pass on."""
         self._target.flush()
 
-    def sealed(self) -> Sealed:
+    def sealed(self, content: str) -> Sealed:
         """The facts so far."""
-        return Sealed(self.size, self._hash.hexdigest())
+        return Sealed(self.size, self._hash.hexdigest(), content)
 
 
 def read_recipients(recipients: list[str], files: list[Path]) -> list[Recipient]:
@@ -120,17 +127,34 @@ def seal(source: Readable, target: IO[bytes], recipients: Recipients, *, compres
     """
     writer = _Writer(target)
     chunks = _read(source, progress)
-    plain = _Reader(_gzip(chunks) if compress else chunks)
+    content = hashlib.sha256()
+    plain = _Reader(_hashed(_gzip(chunks) if compress else chunks, content))
     if isinstance(recipients, Gpg):
         recipients.encrypt(plain, writer)
     else:
+        _encrypt(plain, writer, recipients)
+    return writer.sealed(content.hexdigest())
+
+
+def _encrypt(plain: _Reader, writer: _Writer, recipients: list[Recipient]) -> None:
+    try:
         pyrage.encrypt_io(plain, writer, recipients)
-    return writer.sealed()
+    except pyrage.EncryptError as error:
+        # Of whatever is raised in a read or a write, pyrage makes an error of its own whose text begins with the name.
+        if str(error).startswith(KeyboardInterrupt.__name__):
+            raise KeyboardInterrupt from None
+        raise
 
 
 def _read(source: Readable, progress: Callable[[int], object]) -> Iterator[bytes]:
     while chunk := source.read(CHUNK):
         progress(len(chunk))
+        yield chunk
+
+
+def _hashed(chunks: Iterator[bytes], digest: "hashlib._Hash") -> Iterator[bytes]:
+    for chunk in chunks:
+        digest.update(chunk)
         yield chunk
 
 

@@ -25,7 +25,8 @@ FLOWER = "flower"
 REMOTE_COMMANDS = frozenset(
     {
         *("ping", "stats", "active_queues", "registered", "scheduled", "active", "reserved", "revoked", "conf", "query_task"),
-        "enable_events",
+        # Flower asks for these two when it starts.
+        *("enable_events", "heartbeat"),
     }
 )
 """What a worker may be asked over Redis: to tell of itself. Whoever may ask that may publish any command, so the rest

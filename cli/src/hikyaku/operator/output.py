@@ -24,9 +24,9 @@ def console() -> Console:
     return Console(highlight=False, markup=False, soft_wrap=True, width=width)
 
 
-def note(text: str) -> None:
-    """A line beside the result, on standard error."""
-    Console(stderr=True, highlight=False, markup=False, soft_wrap=True).print(printable(text))
+def note(*lines: str) -> None:
+    """Lines beside the result, on standard error. A line end within one is shown and not obeyed: the text may be of others."""
+    Console(stderr=True, highlight=False, markup=False, soft_wrap=True).print("\n".join(map(printable, lines)))
 
 
 def json_line(value: Any) -> None:

@@ -48,7 +48,7 @@ def rebuild(
     moment = as_of.replace(tzinfo=as_of.tzinfo or dt.UTC) if as_of else None
     with _spool() as spool:
         work = Rebuild.prepare(dataset, into, moment, spool)
-        output.note(work.plan())
+        output.note(*work.plan())
         if not action.is_wanted(f"Make {work.into} from {len(work.history.versions)} file versions?", yes=yes, dry_run=dry_run):
             return
         with Progress(console=Console(stderr=True), disable=not Console(stderr=True).is_terminal) as progress:

@@ -95,8 +95,8 @@ class Rebuild:
             raise UserError(f"the bucket has no file of dataset {dataset}" + (" from before that time" if as_of else ""))
         return cls(settings, datasets, dataset, name, live, as_of, found)
 
-    def plan(self) -> str:
-        """What would be done, for a person."""
+    def plan(self) -> list[str]:
+        """What would be done, for a person, in lines."""
         unknown = sum(not version.is_known for version in self.history.versions)
         lines = [f"{len(self.history.versions):,} file versions of {self.dataset}, as {self.live} got them, go into {self.into}."]
         if unknown:
@@ -104,7 +104,7 @@ class Rebuild:
         if self.history.gone:
             named = ", ".join(self.history.gone[:NAMED_MOST]) + (", …" if len(self.history.gone) > NAMED_MOST else "")
             lines.append(f"No longer in the bucket, so their rows will lack: {len(self.history.gone):,} ({named}).")
-        return "\n".join(lines)
+        return lines
 
     def run(self, progress: Progress, *, replace: bool, reason: str) -> Result:
         """Make the table and fill it.

@@ -11,16 +11,19 @@ from rich.console import Console
 from hikyaku import gpg
 from hikyaku.errors import UserError
 from hikyaku.manifest import Voucher
-from hikyaku.operator.output import console, json_line
+from hikyaku.operator.output import cell, console, json_line, note
 from hikyaku.printable import printable
 from hikyaku.sending import options, roads, sealer, upload
 from hikyaku.sending.courier import Courier, Sent
+from hikyaku.sending.memory import Memory
 from hikyaku.sending.progress import progress_bars
 from hikyaku.sending.receipt import Receipt
 from hikyaku.sending.wait import Waiting, refusal, story
 from hikyaku.sequence import Sequence
 from hikyaku.sign import default_sender
 from hikyaku.split import Splitting
+
+HARMLESS = "The host loads it once, unless the dataset says otherwise."
 
 
 def send(
@@ -50,6 +53,8 @@ def send(
     """Encrypt CSV files and put them in S3.
 
     Example: hikyaku send 2026-11.csv --to s3://acme-in/incoming/orders/ -r age1… --sign ~/.ssh/acme --wait
+
+    Example: psql -c 'COPY orders TO STDOUT CSV HEADER' | hikyaku send - --to s3://acme-in/incoming/orders/2026-11.csv.gz.age -r age1…
     """
     pgp = gpg.chosen(gpg_to, gpg_sign, age=bool(recipient or recipients_file), parts_unsigned=size is not None and sign is None)
     sealing = sealer.chosen(recipient or [], recipients_file or [], pgp)
@@ -57,12 +62,13 @@ def send(
     road = roads.choose(to, url, receipt_url, over=not no_replace, kms_key=sse_kms_key)
     road = road.but_dry() if dry_run else road
     options.refuse_other_suffix(road.to, sealing.suffix)
+    options.refuse_nameless(files, road.to, sealing.suffix)
     road.check(files=len(files), split=size is not None, signed=sign is not None, wait=wait and not dry_run)
-    how = options.splitting(size, no_header=no_header, group=group, files=len(files))
+    how = options.splitting(size, no_header=no_header, group=group, files=files)
     voucher = Voucher(options.named(sender) or default_sender(sign), sign, Sequence(told=seq, keep=not dry_run))
     waiting = Waiting(road.receipts, timeout, receipt_signer) if wait and road.receipts else None
     with progress_bars(Console(stderr=True)) as progress:
-        courier = Courier(road.upload, road.to, sealing, progress, voucher if road.takes_manifest else None)
+        courier = Courier(road.upload, road.to, sealing, progress, voucher if road.takes_manifest else None, Memory(keep=not dry_run))
         sent = _send_all(files, courier, how, _Teller(as_json=as_json, dry=dry_run))
     if waiting is not None:
         _await_all(sent, waiting, road.to.bucket, as_json=as_json)
@@ -81,6 +87,8 @@ class _Teller:
             return
         what = "dry run, nothing sent:" if self.dry else "sent"
         console().print(f"{what} {printable(sent.name)} to s3://{bucket}/{printable(sent.key)} ({sent.sealed.size:,} bytes)")
+        if sent.before is not None:
+            note(f"  The same content went to this dataset at {cell(sent.before.at)}, as {sent.before.key}. {HARMLESS}")
 
 
 def _send_all(files: list[Path], courier: Courier, how: Splitting | None, teller: _Teller) -> list[tuple[list[Sent], datetime]]:
@@ -107,7 +115,8 @@ def _each(file: Path, courier: Courier, how: Splitting | None) -> Iterator[Sent]
 
 def _facts(sent: Sent, bucket: str) -> dict[str, Any]:
     told = {"file": sent.name, "bucket": bucket, "key": sent.key, "version_id": sent.version_id}
-    return told | {"size": sent.sealed.size, "sha256": sent.sealed.sha256}
+    before = sent.before.at if sent.before else None
+    return told | {"size": sent.sealed.size, "sha256": sent.sealed.sha256, "same_content_sent_at": before}
 
 
 def _await_all(sent: list[tuple[list[Sent], datetime]], waiting: Waiting, bucket: str, *, as_json: bool) -> None:

@@ -15,8 +15,10 @@ from hikyaku.manifest import Part, Voucher
 from hikyaku.parcel import Readable, Sealed
 from hikyaku.printable import printable
 from hikyaku.sending.destination import Destination
+from hikyaku.sending.memory import Before, Memory
 from hikyaku.sending.sealer import Sealer
-from hikyaku.sending.upload import Upload
+from hikyaku.sending.source import opened
+from hikyaku.sending.upload import INTERRUPTED, Upload
 from hikyaku.split import Splitting
 
 MEMORY_FOR_CIPHERTEXT = 8 * 1024 * 1024
@@ -32,6 +34,8 @@ class Sent:
     sealed: Sealed
     version_id: str = ""
     """Empty where S3 did not tell it."""
+    before: Before | None = None
+    """The same content's last way to the same dataset."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +59,7 @@ class Courier:
         sealer: encrypts.
         progress: shows how far it is.
         voucher: makes manifests, which travel in the same PUT; without one, nobody states anything.
+        memory: of what was sent before; without one, nothing is remembered.
     """
 
     upload: Upload
@@ -62,17 +67,19 @@ class Courier:
     sealer: Sealer
     progress: Progress
     voucher: Voucher | None = None
+    memory: Memory | None = None
 
     def send(self, file: Path) -> Sent:
-        """Gzip, encrypt and upload one file; a `.csv.gz` is not packed again.
+        """Gzip, encrypt and upload one file, or standard input; what is gzip already is not packed again.
 
         Raises:
             OSError: the file can't be read.
-            UserError: S3 said no, or it can't be signed.
+            UserError: S3 said no, or it can't be signed, or somebody pressed Ctrl-C.
         """
-        with file.open("rb") as source:
-            key = self.to.key(file.name, self.sealer.suffix)
-            return self._carry(_Sealing(file.name, key, source, file.suffix != ".gz"), self._reading(file.name, file.stat().st_size))
+        with opened(file) as source:
+            key = self.to.key(source.name, self.sealer.suffix)
+            sealing = _Sealing(source.name, key, source.reader, compress=not source.packed)
+            return self._carry(sealing, self._reading(source.name, source.size))
 
     def send_parts(self, file: Path, how: Splitting) -> Iterator[Sent]:
         """Send one file as a group of parts, which are loaded together, or not at all. One that fits into one part goes whole.
@@ -105,12 +112,17 @@ class Courier:
 
     def _carry(self, sealing: _Sealing, reading: "_Task") -> Sent:
         with self._sealed(sealing, reading) as (sealed, ciphertext):
+            reading.end()
             return self._put(sealing, sealed, ciphertext)
 
     @contextmanager
     def _sealed(self, sealing: _Sealing, reading: "_Task") -> Iterator[tuple[Sealed, IO[bytes]]]:
         with tempfile.SpooledTemporaryFile(MEMORY_FOR_CIPHERTEXT) as ciphertext:
-            sealed = self.sealer.seal(sealing.source, ciphertext, compress=sealing.compress, progress=reading.advance)
+            try:
+                sealed = self.sealer.seal(sealing.source, ciphertext, compress=sealing.compress, progress=reading.advance)
+            except KeyboardInterrupt:
+                what = f"interrupted; nothing of s3://{self.to.bucket}/{sealing.key} was sent."
+                raise UserError(what, exit_code=INTERRUPTED) from None
             ciphertext.seek(0)
             yield sealed, ciphertext
 
@@ -118,7 +130,14 @@ class Courier:
         stated = self._stated(sealing, sealed)
         sending = _Task.of(self.progress, f"sent  {PurePosixPath(sealing.key).name}", sealed.size)
         version = self.upload.put(ciphertext, self.to.bucket, sealing.key, metadata=stated, progress=sending.advance)
-        return Sent(sealing.name, sealing.key, sealed, version)
+        return Sent(sealing.name, sealing.key, sealed, version, self._remembered(sealing.key, sealed.content))
+
+    def _remembered(self, key: str, content: str) -> Before | None:
+        if self.memory is None:
+            return None
+        before = self.memory.before(self.to.bucket, key, content)
+        self.memory.remember(self.to.bucket, key, content)
+        return before
 
     def _stated(self, sealing: _Sealing, sealed: Sealed) -> dict[str, str]:
         if self.voucher is None:
@@ -149,3 +168,7 @@ class _Task:
     def advance(self, size: int) -> None:
         """So many bytes more."""
         self.progress.advance(self.number, size)
+
+    def end(self) -> None:
+        """That was all, also where nobody knew before how much it is."""
+        self.progress.update(self.number, total=self.progress.tasks[self.number].completed)

@@ -36,7 +36,7 @@ def keygen(
     except OSError as error:
         raise UserError(f"{error.filename}: {error.strerror}", hint="Choose another --out.") from None
     typer.echo(public)
-    note(_next_for_sender(out) if signing else _next_for_host(out))
+    note("", *(_next_for_sender(out) if signing else _next_for_host(out)))
 
 
 def _identity(path: Path) -> str:
@@ -77,16 +77,16 @@ def _write_new(path: Path, text: str, mode: int) -> None:
         file.write(text)
 
 
-def _next_for_host(out: Path) -> str:
+def _next_for_host(out: Path) -> tuple[str, ...]:
     return (
-        f"\n{out / IDENTITY} opens files: it stays on the host, in secrets/decryptor/identities. Keep a copy offline.\n"
-        "Give the line above to your senders: hikyaku send FILE.csv -r age1… --to s3://BUCKET/incoming/DATASET/"
+        f"{out / IDENTITY} opens files: it stays on the host, in secrets/decryptor/identities. Keep a copy offline.",
+        "Give the line above to your senders: hikyaku send FILE.csv -r age1… --to s3://BUCKET/incoming/DATASET/",
     )
 
 
-def _next_for_sender(out: Path) -> str:
+def _next_for_sender(out: Path) -> tuple[str, ...]:
     return (
-        f"\n{out / SIGNING} signs: keep it to yourself. A passphrase: ssh-keygen -p -f {out / SIGNING}\n"
-        f"Give {out / SIGNING}.pub to the receiver, for config/allowed_signers, and compare: ssh-keygen -lf {out / SIGNING}.pub\n"
-        f"Then: hikyaku send FILE.csv --sign {out / SIGNING} …"
+        f"{out / SIGNING} signs: keep it to yourself. A passphrase: ssh-keygen -p -f {out / SIGNING}",
+        f"Give {out / SIGNING}.pub to the receiver, for config/allowed_signers, and compare: ssh-keygen -lf {out / SIGNING}.pub",
+        f"Then: hikyaku send FILE.csv --sign {out / SIGNING} …",
     )

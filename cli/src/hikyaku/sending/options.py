@@ -6,14 +6,26 @@ from typing import Annotated
 import typer
 
 from hikyaku.errors import UserError
+from hikyaku.printable import printable
 from hikyaku.sending.destination import Destination
+from hikyaku.sending.source import STDIN
 from hikyaku.sequence import LARGEST
 from hikyaku.split import Splitting, parse_size
 
 LONGEST_NAME = 256
 """Characters of a sender's name."""
 
-Files = Annotated[list[Path], typer.Argument(help="CSV files, or .csv.gz.", exists=True, dir_okay=False, readable=True)]
+
+def _existing(files: list[Path]) -> list[Path]:
+    # Typer's own exists=True takes no dash for a Path, whatever allow_dash says (0.29).
+    if missing := next((file for file in files if file != STDIN and not file.exists()), None):
+        raise typer.BadParameter(f"file '{printable(str(missing))}' does not exist.")
+    return files
+
+
+Files = Annotated[
+    list[Path], typer.Argument(help="CSV files, or .csv.gz; - is standard input.", dir_okay=False, readable=True, callback=_existing)
+]
 To = Annotated[str, typer.Option("--to", help="s3://BUCKET/incoming/DATASET/", metavar="S3-URL")]
 Url = Annotated[str, typer.Option("--url", help="In place of --to: a presigned URL, or a presigned form's file; no AWS credentials.")]
 ReceiptUrl = Annotated[str, typer.Option("--receipt-url", help="With --url and --wait: presigned URL of the receipt.")]
@@ -48,15 +60,17 @@ NoReplace = Annotated[bool, typer.Option("--no-replace", help="Send only what ha
 AsJson = Annotated[bool, typer.Option("--json", help="One line of JSON for each file.")]
 
 
-def splitting(size: int | None, *, no_header: bool, group: str, files: int) -> Splitting | None:
+def splitting(size: int | None, *, no_header: bool, group: str, files: list[Path]) -> Splitting | None:
     """How files are to be cut; None for not at all.
 
     Raises:
         UserError: the options do not go together.
     """
+    if size is not None and STDIN in files:
+        raise UserError("--split reads a file twice, which standard input can't be", hint="Save it to a file first.", exit_code=2)
     if size is None and (no_header or group):
         raise UserError("--no-header and --group go with --split", hint="Say how large the parts may be: --split 256MB.", exit_code=2)
-    if group and files > 1:
+    if group and len(files) > 1:
         raise UserError("--group names one file's parts, but several files are to be sent", hint="Send them one by one.", exit_code=2)
     return None if size is None else Splitting(size, header=not no_header, group=named(group, "--group"))
 
@@ -80,6 +94,17 @@ def refuse_other_suffix(to: Destination, suffix: str) -> None:
     """
     if to.is_one_file and not to.prefix.endswith(suffix):
         raise UserError(f"the key is to end otherwise than with {suffix}", hint="How a file is encrypted must fit its key.", exit_code=2)
+
+
+def refuse_nameless(files: list[Path], to: Destination, suffix: str) -> None:
+    """Standard input has no name, so its key must be told.
+
+    Raises:
+        UserError: it is not.
+    """
+    if STDIN in files and not to.is_one_file:
+        named_so = f"s3://{to.bucket}/{to.key('2026-11.csv', suffix)}"
+        raise UserError("standard input has no name: --to must name the file", hint=f"Example: --to {named_so}", exit_code=2)
 
 
 def refuse_encrypted(files: list[Path]) -> None:

@@ -104,9 +104,9 @@ def _print_url(permit: Permit, kms_key: str, *, as_json: bool) -> None:
         return
     said = " ".join(f"-H {shlex.quote(f'{name}: {value}')}" for name, value in headers.items())
     typer.echo(url)
-    note(f"\nWorks once, within {permit.seconds} s. With curl, FILE being gzip and age already:")
+    note("", f"Works once, within {permit.seconds} s. With curl, FILE being gzip and age already:")
     note(f"curl --fail-with-body --silent --show-error {said} -T FILE {shlex.quote(url)}")
-    note(f"\nOr: hikyaku send FILE.csv -r age1… --wait --url {shlex.quote(url)} \\\n  --receipt-url {shlex.quote(receipt)}")
+    note("", f"Or: hikyaku send FILE.csv -r age1… --wait --url {shlex.quote(url)} \\", f"  --receipt-url {shlex.quote(receipt)}")
 
 
 def _print_form(permit: Permit, *, as_json: bool) -> None:
@@ -115,8 +115,8 @@ def _print_form(permit: Permit, *, as_json: bool) -> None:
         json_line({"form": form, "receipt_url": receipt, "expires_s": permit.seconds})
         return
     typer.echo(form)
-    note(f"\nKeep it in a file, form, and send it to the sender; it works within {permit.seconds} s:")
-    note(f"hikyaku send FILE.csv -r age1… --sign KEY --wait --url form \\\n  --receipt-url {shlex.quote(receipt)}")
+    note("", f"Keep it in a file, form, and send it to the sender; it works within {permit.seconds} s:")
+    note("hikyaku send FILE.csv -r age1… --sign KEY --wait --url form \\", f"  --receipt-url {shlex.quote(receipt)}")
 
 
 def _client() -> "S3Client":

@@ -1,7 +1,7 @@
 """COPY into a staging table, and what it says about wrong values."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -13,11 +13,12 @@ from loader.dialect import Dialect
 from loader.reading import Lines
 from loader.records import WrongRecord, bad_lines
 from loader.relation import identifiers
-from loader.staging_table import LINE, StagingTable
+from loader.segments import Segment, segments
+from loader.staging_table import StagingTable
+from loader.text_staging import TEXTS, TextStaging
 from shared.datasets import POSTGRESQL_ENCODINGS
 from shared.errors import CourierError, ErrorCode, Rejected
 
-TEXTS = "hikyaku_texts"
 ON_ERROR_FROM = 170000
 """From PostgreSQL 17 on, COPY itself can pass over values that are none."""
 
@@ -44,8 +45,6 @@ class Copy:
         self._lines = lines
         self._grant = grant
         self._types = {column.name: column.type for column in table.layout.columns}
-        self._required = {column.name for column in table.layout.columns if column.type_not_null}
-        self._checked = [name for name, known in self._types.items() if known != "text"]
         self._unfit: list[WrongRecord] = []
 
     def strict(self, pieces: Iterator[bytes]) -> int:
@@ -71,8 +70,10 @@ class Copy:
             Rejected: a record is wrong in a way that PostgreSQL does not get over.
             Retryable: the database fails.
         """
+        if isinstance(self._table, TextStaging):
+            return self._copy_texts(self._table, pieces)
         if self._connection.info.server_version < ON_ERROR_FROM:
-            return (self._copy_texts(pieces) if self._table.numbered else self.strict(pieces)), self._unfit
+            return self._copy_if_right(pieces), []
         self._connection.add_notice_handler(self._notice)
         try:
             self._table.create(self._connection)
@@ -99,7 +100,7 @@ class Copy:
     def _place(self, table: str) -> sqlstate.Place:
         return sqlstate.Place(table, self._lines.of, self._types, self._grant)
 
-    def _copy(self, table: sql.Identifier, pieces: Iterator[bytes], more: str = "") -> int:
+    def _copy(self, table: sql.Identifier, pieces: Iterable[bytes], more: str = "") -> int:
         dialect = self._dialect
         options = sql.SQL("FORMAT csv, DELIMITER {}, NULL {}, QUOTE {}, ESCAPE {}, ENCODING {}").format(
             dialect.delimiter.decode(),
@@ -132,52 +133,35 @@ class Copy:
         self._unfit.append(WrongRecord(line, column, ErrorCode.VALUE_INVALID, error, self._types[column]))
         records.check_number(self._unfit)
 
-    # PostgreSQL 16: everything as text first, then what can be cast.
+    # PostgreSQL 16: in segments, since COPY says that it has ended only when all was sent.
 
-    def _copy_texts(self, pieces: Iterator[bytes]) -> int:
-        texts, columns = sql.Identifier("pg_temp", TEXTS), self._table.copied
+    def _copy_if_right(self, pieces: Iterator[bytes]) -> int:
+        """What is wrong with which line is of no interest: the file will be read with more care."""
         try:
-            definition = sql.SQL(", ").join(sql.SQL("{} text").format(sql.Identifier(name)) for name in columns)
-            create = sql.SQL("CREATE TEMPORARY TABLE {} ({}) ON COMMIT DROP").format(sql.Identifier(TEXTS), definition)
-            self._connection.execute(create, prepare=False)
-            self._copy(texts, pieces)
-            self._find_unfit(texts)
             self._table.create(self._connection)
-            # By their lines: to judge every value once more would cost a third of the cast.
-            insert = sql.SQL("INSERT INTO {} ({}) SELECT {} FROM {} WHERE {} <> ALL ({}::text[])").format(
-                self._table.identifier,
-                identifiers(columns),
-                sql.SQL(", ").join(map(self._cast, columns)),
-                texts,
-                sql.Identifier(LINE),
-                [str(record.line) for record in self._unfit],
-            )
-            rows = self._connection.execute(insert, prepare=False).rowcount
-            self._connection.execute(sql.SQL("DROP TABLE {}").format(texts), prepare=False)
+            whole = records.whole(pieces, self._dialect)
+            return sum(self._copy(self._table.identifier, segment) for segment in segments(whole))
         except psycopg.Error as error:
-            raise sqlstate.translate(error, self._place(TEXTS)) from None
-        return rows
+            raise sqlstate.translate(error, sqlstate.Place(grant=self._grant)) from None
 
-    def _cast(self, name: str) -> sql.Composed:
-        known = self._types.get(name, "bigint" if name == LINE else "text")
-        return sql.SQL("{}::{}").format(sql.Identifier(name), sql.SQL(known))
+    # Read with care: with the columns in doubt as text, less the rows with texts that are no values.
 
-    def _fits(self) -> sql.Composable:
-        """Whether every value of a row is one of its type. An explicit cast would cut what is too long."""
-        checks = [sql.SQL("NOT {}").format(self._is_unfit(name)) for name in self._checked]
-        return sql.SQL(" AND ").join(checks) if checks else sql.SQL("true")
+    def _copy_texts(self, table: TextStaging, pieces: Iterator[bytes]) -> tuple[int, list[WrongRecord]]:
+        place = self._place(TEXTS)
+        try:
+            table.create(self._connection)
+            rows = sum(self._copy_segment(table, segment, place) for segment in segments(pieces))
+            for line, column in table.take_out(self._connection, self._lines.header, records.MOST_REJECTS + 1):
+                self._note(line, column)
+        except psycopg.Error as error:
+            raise sqlstate.translate(error, place) from None
+        return rows - len(self._unfit), self._unfit
 
-    def _is_unfit(self, name: str) -> sql.Composed:
-        """NULL fits, but not into a domain that is NOT NULL."""
-        valid = sql.SQL("pg_input_is_valid({}, {})").format(sql.Identifier(name), self._types[name])
-        return sql.SQL("NOT coalesce({}, {})").format(valid, sql.SQL("false" if name in self._required else "true"))
-
-    def _find_unfit(self, texts: sql.Identifier) -> None:
-        cases = [sql.SQL("WHEN {} THEN {}").format(self._is_unfit(name), name) for name in self._checked]
-        if not cases:
-            return
-        query = sql.SQL("SELECT {}::bigint, CASE {} END FROM {} WHERE NOT ({}) ORDER BY 1 LIMIT {}").format(
-            sql.Identifier(LINE), sql.SQL(" ").join(cases), texts, self._fits(), records.MOST_REJECTS + 1
-        )
-        for line, column in self._connection.execute(query, prepare=False).fetchall():
-            self._note(line, column)
+    def _copy_segment(self, table: TextStaging, segment: Segment, place: sqlstate.Place) -> int:
+        while True:
+            try:
+                with self._connection.transaction():
+                    return self._copy(table.filled, segment)
+            except psycopg.Error as error:
+                if not sqlstate.is_of_a_row(error) or not table.doubt(self._connection, sqlstate.column_of(error, place)):
+                    raise

@@ -1,6 +1,7 @@
 """What happens to one decrypted file: one transaction in which its rows and its row in the ledger commit together, or neither."""
 
 import time
+from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
@@ -15,7 +16,7 @@ from loader.database import Database
 from loader.ledger import Claim, Job, Outcome
 from loader.merging import merge
 from loader.reading import Reading, Readings, Version
-from loader.records import bad_lines
+from loader.records import WrongRecord, bad_lines
 from loader.relation import Relation
 from loader.source import Source
 from shared import deadline, spool
@@ -204,7 +205,6 @@ def _bring_in(connection: Connection, job: Job, readings: Readings, standing_of:
     failpoint(Point.LOADER_LOCKED, job.item.file.key)
     outcome = Outcome(
         FileStatus.TESTED if job.dry_run else FileStatus.LOADED,
-        error=_tested_alone(job) if job.dry_run else None,
         target=str(target),
         mode=dataset.mode,
         content_sha256=staged.content_sha256,
@@ -218,6 +218,7 @@ def _bring_in(connection: Connection, job: Job, readings: Readings, standing_of:
     failpoint(Point.LOADER_MERGED, job.item.file.key)
     counted = replace(
         outcome,
+        error=_tested(job, wrong) if job.dry_run else None,
         rows_loaded=merged.loaded,
         rows_changed=merged.changed,
         rows_inserted=merged.inserted,
@@ -229,6 +230,11 @@ def _bring_in(connection: Connection, job: Job, readings: Readings, standing_of:
         watermark=watermark.newer(connection, target, dataset, staged) if dataset.watermark else None,
     )
     return Brought(counted, wrong, staged.by_part)
+
+
+def _tested(job: Job, wrong: Sequence[WrongRecord]) -> str | None:
+    """What whoever tests a file should know besides the counts."""
+    return "; ".join(filter(None, (rejects.told(wrong), _tested_alone(job)))) or None
 
 
 def _tested_alone(job: Job) -> str | None:

@@ -13,7 +13,7 @@ from loader.reading import Readings
 from loader.records import WrongRecord
 from loader.relation import Relation
 from loader.staging import Staged
-from loader.upsert import Merge, Merged
+from loader.upsert import Merge, Merged, UnorderedError
 from shared.errors import ErrorCode, Rejected
 
 Connection = psycopg.Connection[Any]
@@ -35,14 +35,15 @@ def merge(connection: Connection, target: Relation, readings: Readings, staged: 
         try:
             with connection.transaction():
                 return Merge(connection, target, readings, staged).all(), staged.wrong
+        except UnorderedError:
+            careful = readings.changed(careful=True)
+            return merge(connection, target, careful, _anew(connection, target, careful, staged))
         except Rejected as rejection:
             if rejection.error_code not in sqlstate.OF_A_ROW - {ErrorCode.DUPLICATE_KEYS}:
                 raise
             refused = rejection
     if not ready:
-        connection.execute(sql.SQL("DROP TABLE {}").format(staged.table), prepare=False)
-        target = replace(target, kept=target.kept - {staged.name})
-        staged = staging.fill(connection, target, readings.changed(tolerant=True, careful=True))
+        staged = _anew(connection, target, readings.changed(tolerant=True, careful=True), staged)
     merged, wrong = _merge_less_wrong(
         Merge(connection, target, readings, staged), max(rejects.SHOWN, readings.dataset.tolerated(staged.records))
     )
@@ -50,6 +51,12 @@ def merge(connection: Connection, target: Relation, readings: Readings, staged: 
         # What refused the whole refuses no part of it.
         raise refused
     return merged, sorted([*staged.wrong, *wrong], key=lambda record: record.line)
+
+
+def _anew(connection: Connection, target: Relation, readings: Readings, staged: Staged) -> Staged:
+    """Stage it once more, in another way."""
+    connection.execute(sql.SQL("DROP TABLE {}").format(staged.table), prepare=False)
+    return staging.fill(connection, replace(target, kept=target.kept - {staged.name}), readings)
 
 
 def _merge_less_wrong(merge: Merge, most: int) -> tuple[Merged, Sequence[WrongRecord]]:

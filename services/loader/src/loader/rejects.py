@@ -31,12 +31,21 @@ def check(dataset: Dataset, records: int, wrong: Sequence[WrongRecord]) -> None:
     tolerated = dataset.tolerated(records)
     if len(wrong) <= tolerated:
         return
-    first = "; ".join(places.within(record.line) + str(record) for record in wrong[:SHOWN]) + ("; …" if len(wrong) > SHOWN else "")
     if not tolerated:
-        what = first if len(wrong) == 1 else f"{len(wrong)} records are wrong: {first}"
-        raise Rejected(wrong[0].error_code, what, bad_lines(wrong))
-    what = f"{len(wrong)} of {records} records are wrong, max_rejected_rows tolerates {tolerated}: {first}"
+        raise Rejected(wrong[0].error_code, told(wrong) or "", bad_lines(wrong))
+    what = f"{len(wrong)} of {records} records are wrong, max_rejected_rows tolerates {tolerated}: {_first(wrong)}"
     raise Rejected(ErrorCode.TOO_MANY_REJECTED_ROWS, what, bad_lines(wrong))
+
+
+def told(wrong: Sequence[WrongRecord]) -> str | None:
+    """How many are wrong, and the first of them; None where none is."""
+    if not wrong:
+        return None
+    return _first(wrong) if len(wrong) == 1 else f"{len(wrong)} records are wrong: {_first(wrong)}"
+
+
+def _first(wrong: Sequence[WrongRecord]) -> str:
+    return "; ".join(places.within(record.line) + str(record) for record in wrong[:SHOWN]) + ("; …" if len(wrong) > SHOWN else "")
 
 
 def store(connection: psycopg.Connection[Any], readings: Readings, wrong: Sequence[WrongRecord]) -> None:

@@ -121,11 +121,21 @@ def line_of(error: psycopg.Error, place: Place) -> int | None:
     return int(number[0]) if number else None
 
 
+def is_of_a_row(error: psycopg.Error) -> bool:
+    """Whether a single row may be what is wrong."""
+    code, _ = _look_up(REJECTED, error.sqlstate) or (None, "")
+    return code in OF_A_ROW
+
+
+def column_of(error: psycopg.Error, place: Place) -> str | None:
+    """The column that COPY speaks of, in English, unless its name has a double quote."""
+    named = re.search(r"column (.+?)(?::|$)", _said(error, place))
+    return error.diag.column_name or (named[1] if named else None)
+
+
 def _where(error: psycopg.Error, place: Place) -> str:
     """`line 3, column amount (numeric)`, as far as known. The server's language does not matter: digits and catalog names do."""
-    said, line = _said(error, place), line_of(error, place)
-    named = re.search(r"column (.+?)(?::|$)", said)
-    column = error.diag.column_name or (named[1] if named else None)
+    column, line = column_of(error, place), line_of(error, place)
     parts = [] if line is None else [f"line {places.line(place.line_of(line))}"]
     if column is not None and column in place.columns:
         parts.append(f"column {column} ({place.columns[column]})")

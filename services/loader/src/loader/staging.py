@@ -14,7 +14,7 @@ import psycopg
 from psycopg import sql
 
 from loader import records, sqlstate
-from loader.copying import Copy
+from loader.copying import ON_ERROR_FROM, Copy
 from loader.dialect import Dialect
 from loader.encoding import no_text
 from loader.front import Front
@@ -23,6 +23,7 @@ from loader.reading import Lines, Reading, Readings
 from loader.records import Sieve, WrongRecord, bad_lines, check_number
 from loader.relation import Relation, key_of
 from loader.staging_table import StagingTable
+from loader.text_staging import TextStaging
 from shared.datasets import Dataset, Header, Mode
 from shared.errors import ErrorCode, Rejected
 
@@ -53,6 +54,8 @@ class Staged:
     """Whether rows may lack what the table requires."""
     by_part: tuple[int, ...] = ()
     """Records of each file."""
+    stored: str = ""
+    """Name of the table that has the rows, where the staging table is a view."""
 
     @property
     def table(self) -> sql.Identifier:
@@ -95,6 +98,7 @@ def _fill(connection: Connection, relation: Relation, readings: Readings) -> Sta
         table.numbered,
         readings.tolerant,
         tuple(part.records for part in parts),
+        table.stored,
     )
 
 
@@ -166,13 +170,16 @@ class _Filling:
                 what = "its header is not that of part 1: every part must name the same columns in the same order"
                 raise Rejected(ErrorCode.COLUMNS_MISMATCH, what)
             return
-        relation, dataset = self._relation, reading.dataset
+        self._names, relation, dataset = names, self._relation, reading.dataset
         layout = lay_out(relation, dataset, names, from_file=dataset.header is not Header.NONE)
         self.key = _key(relation, dataset, layout.names)
-        # Of a tolerant dataset, a row without a value is found later, and put aside.
-        required = () if reading.tolerant else tuple(c.name for c in layout.columns if c.not_null or c.name in self.key)
+        if reading.tolerant and reading.careful and self._connection.info.server_version < ON_ERROR_FROM:
+            self.table = TextStaging(relation, layout)
+            return
+        # Of a tolerant dataset, a row without a value is found later, and put aside; and what marks a deletion needs its key only.
+        needed = [c for c in layout.columns if c.name in self.key or (c.not_null and not dataset.delete_when)]
+        required = () if reading.tolerant else tuple(column.name for column in needed)
         self.table = StagingTable(relation, layout, required, numbered=reading.numbered)
-        self._names = names
 
 
 def _prepared(checks: Front, chunks: Iterator[bytes], dialect: Dialect, sieve: Sieve | None) -> Iterator[bytes]:

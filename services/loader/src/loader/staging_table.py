@@ -35,7 +35,7 @@ class StagingTable:
         self.layout = layout
         self.numbered = numbered
         self._required = required
-        self.name = self._name()
+        self.name = self.stored = self._name()
         self._there = self.name in relation.kept
         self.identifier = sql.Identifier("pg_temp", self.name)
 
@@ -58,8 +58,8 @@ class StagingTable:
         """
         if self._there:
             return
-        parts = [_null("bigint", LINE)] if self.numbered else []
-        parts += [_as_is(field.staged) if field.column else _null("text", field.staged) for field in self.layout.fields]
+        parts = [null("bigint", LINE)] if self.numbered else []
+        parts += [as_is(field.staged) if field.column else null("text", field.staged) for field in self.layout.fields]
         statement = sql.SQL("CREATE TEMPORARY TABLE {} ON COMMIT {} AS SELECT {} FROM {} WITH NO DATA").format(
             sql.Identifier(self.name),
             sql.SQL("DROP") if self.name == NAME else sql.SQL("DELETE ROWS"),
@@ -73,9 +73,11 @@ class StagingTable:
         self._there = True
 
 
-def _as_is(name: str) -> sql.Composed:
+def as_is(name: str) -> sql.Composed:
+    """A column of the target, for a list of what is selected."""
     return sql.Composed([sql.Identifier(name)])
 
 
-def _null(type_name: str, name: str) -> sql.Composed:
+def null(type_name: str, name: str) -> sql.Composed:
+    """Another column, likewise."""
     return sql.SQL("NULL::{} AS {}").format(sql.SQL(type_name), sql.Identifier(name))

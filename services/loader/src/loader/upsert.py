@@ -1,7 +1,6 @@
 """From the staging table into the target: upsert, append or replace."""
 
 from dataclasses import dataclass
-from itertools import islice
 from typing import Any
 
 import psycopg
@@ -22,6 +21,14 @@ Connection = psycopg.Connection[Any]
 Query = sql.SQL | sql.Composed
 Span = tuple[int, int]
 """First and last place."""
+
+
+class UnorderedError(Exception):
+    """Records repeat a key, and nothing tells which came first: no table keeps its rows in the order in which COPY got them.
+
+    Where it may, PostgreSQL fills a page up later whose rest was too small for the row at hand (measured: of files with rows of
+    different sizes, nearly every one was out of order, and with the earlier of two records the one that won).
+    """
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +98,11 @@ class Merge:
         return Merged(inserted, changed - inserted, deleted, max(self.meant(self.staged.rows) - changed, 0))
 
     def look_for_repeated(self) -> None:
-        """Count records whose key another record has: that costs less than DISTINCT ON for every file (measured)."""
+        """Count records whose key another record has: that costs less than DISTINCT ON for every file (measured).
+
+        Raises:
+            UnorderedError: there are some, and the staging table lacks the lines.
+        """
         if not self.staged.key:
             return
         query = (
@@ -104,18 +115,21 @@ class Merge:
         [(self._repeated, self._inserts_before, keyless)] = self.rows(grouped)
         if keyless:
             raise Rejected(ErrorCode.CONSTRAINT_VIOLATED, f"{keyless} records have no value in the key ({', '.join(self.staged.key)})")
+        if self._repeated and not self.staged.numbered:
+            raise UnorderedError
         if self._repeated and self.dataset.on_duplicate_key is OnDuplicateKey.REJECT:
             raise self._duplicate_keys()
 
     def _lacks_key(self) -> sql.Composed:
         return sql.SQL(" OR ").join(sql.SQL("{} IS NULL").format(sql.Identifier(name)) for name in self.staged.key)
 
-    def drop_repeated(self) -> None:
-        """Leave one record of each key in the staging table."""
-        if self._repeated:
-            query = sql.SQL("DELETE FROM {0} WHERE ctid NOT IN (SELECT DISTINCT ON ({1}) ctid FROM {0} ORDER BY {2})")
-            self.run(query.format(self.staged.table, identifiers(self.staged.key), self._precedence()))
-            self._repeated = 0
+    def drop_repeated(self) -> int:
+        """Leave one record of each key in the staging table. Returns how many rows it drops."""
+        if not self._repeated:
+            return 0
+        self._repeated = 0
+        query = sql.SQL("DELETE FROM {0} WHERE ctid NOT IN (SELECT DISTINCT ON ({1}) ctid FROM {0} ORDER BY {2})")
+        return self.run(query.format(self.staged.table, identifiers(self.staged.key), self._precedence()))
 
     def delete(self) -> int:
         """Delete what the file says is gone. Returns how many rows that were."""
@@ -124,7 +138,7 @@ class Merge:
             return self.run(sql.SQL("DELETE FROM {}").format(self.relation.identifier))
         if not self.dataset.delete_when:
             return 0
-        self._check_mark()
+        self.check_mark()
         same = sql.SQL(" AND ").join(sql.SQL("t.{0} = s.{0}").format(sql.Identifier(name)) for name in self.staged.key)
         statement = sql.SQL("DELETE FROM {} AS t USING ({}) AS s WHERE {} AND {} AND {}").format(
             self.relation.identifier, self._source(distinct=self._repeated > 0), same, self._is_deletion(), self._is_newer("s")
@@ -186,9 +200,9 @@ class Merge:
         return query.format(identifiers(self.staged.key), self.staged.table, self._precedence())
 
     def _precedence(self) -> sql.Composable:
-        """Of the records of one key, the one that counts comes first. ctid is the file's order: staging is only ever appended to."""
+        """Of the records of one key, the one that counts comes first."""
         newest = sql.SQL("{} DESC NULLS LAST, ").format(sql.Identifier(self.dataset.newer_by)) if self.dataset.newer_by else sql.SQL("")
-        order = sql.SQL("ctid" if self.dataset.on_duplicate_key is OnDuplicateKey.FIRST else "ctid DESC")
+        order = sql.SQL("{}" if self.dataset.on_duplicate_key is OnDuplicateKey.FIRST else "{} DESC").format(sql.Identifier(LINE))
         return sql.SQL("{}, {}{}").format(identifiers(self.staged.key), newest, order)
 
     def _mark(self) -> tuple[str, str, str]:
@@ -198,11 +212,18 @@ class Merge:
         staged = layout.staged(name) or name
         return staged, next((column.type for column in layout.columns if column.name == staged), "text"), mark
 
-    def _check_mark(self) -> None:
+    def check_mark(self) -> None:
+        """Hold what marks a deletion against the type of its column, where the dataset has such a mark."""
+        if not self.dataset.delete_when:
+            return
         name, kind, mark = self._mark()
         if not self.number(sql.SQL("SELECT pg_input_is_valid({}, {})::int").format(mark, kind)):
             what = f"what delete_when in datasets.toml looks for in column {name} is not a value of its type, {kind}"
             raise Rejected(ErrorCode.DATASET_INVALID, what)
+
+    def of_rows(self, condition: sql.Composable) -> sql.Composable:
+        """A condition on the staging table as `s`, false of what marks a deletion: it becomes no row."""
+        return sql.SQL("({}) AND NOT ({})").format(condition, self._is_deletion()) if self.dataset.delete_when else condition
 
     def _is_deletion(self) -> sql.Composable:
         name, kind, mark = self._mark()
@@ -283,17 +304,10 @@ class Merge:
 
     def _duplicate_keys(self) -> Rejected:
         query = sql.SQL(
-            "SELECT min(record) FROM (SELECT row_number() OVER (ORDER BY ctid) AS record,"
-            " row_number() OVER (PARTITION BY {} ORDER BY ctid) AS nth FROM {}) AS r WHERE nth > 1"
+            "SELECT min({0}) FROM (SELECT {0}, row_number() OVER (PARTITION BY {1} ORDER BY {0}) AS nth FROM {2}) AS r WHERE nth > 1"
         )
-        first = self.number(query.format(identifiers(self.staged.key), self.staged.table))
+        first = self.number(query.format(sql.Identifier(LINE), identifiers(self.staged.key), self.staged.table))
         key = ", ".join(self.staged.key)
-        what = f"{self._repeated} records repeat the key ({key}) of an earlier one, the first in {places.named(self._place_of(first))}"
+        what = f"{self._repeated} records repeat the key ({key}) of an earlier one, the first in {places.named(first)}"
         advice = 'or set on_duplicate_key = "last" to let the later record win'
         return Rejected(ErrorCode.DUPLICATE_KEYS, f"{what}: correct the file, {advice}")
-
-    def _place_of(self, record: int) -> int:
-        """Where the staged record of this number begins."""
-        wrong = {each.line for each in self.staged.wrong}
-        lines = (line for line, _ in self._readings.walk() if line not in wrong)
-        return next(islice(lines, record - 1, None))

@@ -104,17 +104,17 @@ def rotate(
         output.json_line({"name": new, "file": str(path), "recipient": recipient, "beside": olds})
         return
     output.console().print(recipient)
-    output.note(_next_steps(path, olds))
+    output.note(*_next_steps(path, olds))
 
 
-def _next_steps(path: Path, olds: list[str]) -> str:
+def _next_steps(path: Path, olds: list[str]) -> tuple[str, ...]:
     retire_them = "; ".join(f"hikyaku keys retire {old}" for old in olds) or "(there was none before)"
     return (
-        f"Made {path}. What is left to do:\n"
-        f"  1. Back up the keys: docs/operations.md#backup\n"
-        f"  2. Give the senders the recipient above. Files to the old one are opened as before.\n"
-        f"  3. Watch who has changed over: hikyaku keys list\n"
-        f"  4. Then: {retire_them}"
+        f"Made {path}. What is left to do:",
+        "  1. Back up the keys: docs/operations.md#backup",
+        "  2. Give the senders the recipient above. Files to the old one are opened as before.",
+        "  3. Watch who has changed over: hikyaku keys list",
+        f"  4. Then: {retire_them}",
     )
 
 

@@ -80,6 +80,12 @@ LIFECYCLE_RULES: list[dict[str, Any]] = [
         "Filter": {"Prefix": "receipts/"},
         "Expiration": {"Days": 90},
     },
+    {
+        "ID": "expire-rejects",
+        "Status": "Enabled",
+        "Filter": {"Prefix": "rejects/"},
+        "Expiration": {"Days": 90},
+    },
 ]
 
 

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import openpgp_keys
+import pyrage
 import witness
 from line import Line, Put, encrypt, gzipped
 from witness import Needle, Witness, findings
@@ -53,7 +54,8 @@ class Scene:
         self.witness.watch(*witness.SERVICES, environment={"PATH": self.witness.follow(AGENT) if people else os.environ["PATH"]})
         self.table = line.table("id int PRIMARY KEY, item text, noise text")
         self.tolerant = line.table("id int PRIMARY KEY, item text, noise text")
-        line.configure(f"[datasets.{self.tolerant}]\nmax_rejected_rows = 10\n")
+        returned = f'rejects = "return"\nrejects_recipient = "{pyrage.x25519.Identity.generate().to_public()}"'
+        line.configure(f"[datasets.{self.tolerant}]\nmax_rejected_rows = 10\n{returned}\n")
         self.own_keys = [keys]
         self.key = next(row for row in (keys / "local.txt").read_text().splitlines() if row.startswith("AGE-SECRET-KEY-1"))
         self.sent: list[bytes] = []

@@ -87,6 +87,11 @@ def test_what_is_wrong_in_the_whole_server(monkeypatch: pytest.MonkeyPatch, ledg
         ("GRANT DELETE ON hikyaku.files TO hikyaku_loader", "warn", "hikyaku_loader has DELETE on hikyaku.files"),
         ("REVOKE SELECT ON hikyaku.file_history FROM hikyaku_operator", "fail", "hikyaku_operator lacks SELECT on hikyaku.file_history"),
         ("GRANT SELECT ON hikyaku.rejected_rows TO hikyaku_operator", "fail", "migrations are missing: 0005-privileges"),
+        (
+            "REVOKE SELECT (raw_text) ON hikyaku.rejected_rows FROM hikyaku_loader",
+            "fail",
+            "migrations are missing: 0010-rejects-returned",
+        ),
     ],
 )
 def test_privileges_in_the_ledger(monkeypatch: pytest.MonkeyPatch, ledger: Database, breaks: str, level: str, says: str) -> None:

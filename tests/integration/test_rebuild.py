@@ -117,3 +117,12 @@ def test_nothing_to_rebuild_is_said_in_a_sentence(line: Line) -> None:
     ran = run(line, f"none_{uuid4().hex[:6]}", "--into", "x")
     assert (ran.returncode, "Traceback" in ran.stderr) == (1, False)
     assert "no file of dataset" in ran.stderr or "does not exist" in ran.stderr
+
+
+def test_a_dataset_whose_wrong_rows_come_back_is_rebuilt_by_the_ledger_of_its_own(line: Line) -> None:
+    name = line.table(COLUMNS)
+    recipient = "age1ql3z7hjy54pw3hyww5ayyfg7zqgvc7w3j2elw8zmrj2kg5sfn9aqmcac8p"
+    line.configure(f'[datasets.{name}]\nmax_rejected_rows = 1\nrejects = "return"\nrejects_recipient = "{recipient}"\n')
+    line.fate(line.send(name, csv((1, "座布団", 5)) + b"x,y,z\n"), "loaded")
+    result = rebuild(line, name, "--into", f"{name}_again")
+    assert (result["fine"], result["files_loaded"], rows(line, f"{name}_again")) == (True, 1, [(1, "座布団", 5)])

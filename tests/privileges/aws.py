@@ -75,8 +75,9 @@ class Stack:
         ours, others = f"arn:aws:s3:::{self.outputs['BucketName']}", "arn:aws:s3:::another-bucket"
         if any(word in verb for word in _S3_ON_BUCKETS):
             return [Target("the bucket", ours, SAFE), Target("another bucket", others, SAFE)]
-        keys = {"incoming/*": f"{ours}/{FILE}", "receipts/*": f"{ours}/{RECEIPT}", "the rest": f"{ours}/other/x"}
-        return [Target(name, arn, SAFE) for name, arn in (keys | {"another bucket": f"{others}/{FILE}"}).items()]
+        keys = {"incoming/*": FILE, "receipts/*": RECEIPT, "rejects/*": REJECTS, "the rest": "other/x"}
+        named = {name: f"{ours}/{key}" for name, key in keys.items()}
+        return [Target(name, arn, SAFE) for name, arn in (named | {"another bucket": f"{others}/{FILE}"}).items()]
 
     def _keys(self) -> list[Target]:
         ours, others = self.outputs["KmsKeyArn"], f"arn:aws:kms:{REGION}:{ACCOUNT}:key/another"
@@ -109,6 +110,7 @@ class Stack:
 
 
 FILE, RECEIPT = "incoming/orders/x.csv.gz.age", "receipts/incoming/orders/x.csv.gz.age.json"
+REJECTS = f"rejects/{FILE}.csv.gz.age"
 _QUEUES = ("hikyaku-ingest", "hikyaku-ingest-dlq", "hikyaku-events-dlq", "another-queue")
 
 

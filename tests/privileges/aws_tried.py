@@ -8,7 +8,7 @@ from botocore.exceptions import ClientError
 from moto.core import set_initial_no_auth_action_count
 
 from privileges import aws
-from privileges.aws import ACCOUNT, FILE, RECEIPT, REGION, ROLES, Stack, Target
+from privileges.aws import ACCOUNT, FILE, RECEIPT, REGION, REJECTS, ROLES, Stack, Target
 
 Call = Callable[[Any, Mapping[str, str]], object]
 # moto takes s3:GetObjectVersionTagging for s3:GetObjectVersion, and does not see which queue a move of messages is about: those are asked
@@ -83,6 +83,7 @@ def _access_key(role: str) -> dict[str, str]:
 def _make_what_is_missing(stack: Stack) -> None:
     s3 = boto3.client("s3", REGION)
     s3.create_bucket(Bucket="another-bucket", CreateBucketConfiguration={"LocationConstraint": REGION})
-    for bucket, key in ((stack.outputs["BucketName"], FILE), (stack.outputs["BucketName"], RECEIPT), ("another-bucket", FILE)):
+    ours = stack.outputs["BucketName"]
+    for bucket, key in (*((ours, key) for key in (FILE, RECEIPT, REJECTS)), ("another-bucket", FILE)):
         s3.put_object(Bucket=bucket, Key=key, Body=b"x")
     boto3.client("sqs", REGION).create_queue(QueueName=aws._QUEUES[-1])

@@ -61,9 +61,10 @@ def _postgres(privileges: list[str]) -> Iterator[tuple[str, Collection[str]]]:
                 if (table, privilege) in _BY_COLUMN:
                     continue
                 yield f"{table} {privilege}", {maker, *others.get(privilege, ())}
-    # Row data: whoever owns the tables reads it; the operator sees all but that.
+    # Row data: whoever owns the tables reads it, and the loader, who returns it; the operator sees all but that.
     for column in _PUT_ASIDE:
-        yield f"hikyaku.rejected_rows.{column} SELECT", {MIGRATOR, OWNER} if column == "raw_text" else {MIGRATOR, *READERS}
+        readers = {OWNER} if column == "raw_text" else READERS
+        yield f"hikyaku.rejected_rows.{column} SELECT", {MIGRATOR, *readers, *(() if column == "rejected_at" else (LOADER,))}
     for column, granted in _ACTIONS.items():
         for privilege in ("INSERT", "UPDATE"):
             yield f"hikyaku.operator_actions.{column} {privilege}", {MIGRATOR, *(READERS if privilege in granted else ())}
@@ -105,9 +106,11 @@ def _aws() -> Iterator[tuple[str, Collection[str]]]:
         yield f"s3:{action} incoming/*", {sender, operator}
     for action in ("GetObject", "GetObjectVersion"):
         yield f"s3:{action} incoming/*", {decryptor, operator}
-        yield f"s3:{action} receipts/*", {operator} if action == "GetObjectVersion" else {sender, decryptor, operator}
+        for answers in ("receipts/*", "rejects/*"):
+            yield f"s3:{action} {answers}", {operator} if action == "GetObjectVersion" else {sender, decryptor, operator}
         yield f"s3:{action} the rest", {operator}
-    yield "s3:PutObject receipts/*", {decryptor}
+    for answers in ("receipts/*", "rejects/*"):
+        yield f"s3:PutObject {answers}", {decryptor}
     for action in ("GetObjectTagging", "GetObjectVersionTagging"):
         yield f"s3:{action} incoming/*", {decryptor}
     yield "s3:ListBucket the bucket", {decryptor, operator}

@@ -11,7 +11,7 @@ from botocore.exceptions import EndpointConnectionError
 
 from decryptor import receipt_key
 from decryptor.key_file import IdentityFileError
-from decryptor.receipts import put, unsigned
+from decryptor.receipts import Sign, tell, unsigned
 from decryptor.tidy import Desk, one_by_one, tidy_parcel
 from fakes.line import BUCKET, KEY, file_ref, receipt
 from fakes.s3 import FakeS3, client_error
@@ -26,6 +26,10 @@ PLACE = f"receipts/{KEY}.json"
 @pytest.fixture
 def s3() -> FakeS3:
     return FakeS3()
+
+
+def put(s3: FakeS3, told: Receipt, sign: Sign) -> None:
+    tell(s3, told, None, sign)
 
 
 def version(number: int, *, sequencer: str = "", status: str = "loaded", committed: int = 0, hour: int = 0) -> Receipt:
@@ -62,7 +66,7 @@ def test_the_body_is_what_the_sender_was_promised(s3: FakeS3) -> None:
             '{"bad_lines":[3],"bucket":"hikyaku-test","committed_at":"2026-11-12T00:00:00.000000Z","dataset":"注文","error":"line 3",'
             f'"error_code":"value_invalid","file_id":"{told.file_id}","key":"incoming/orders/a.csv.gz.age",'
             '"received_at":"2026-11-12T00:00:00Z",'
-            '"rows":{"deleted":0,"inserted":1,"read":3,"rejected":1,"unchanged":1,"updated":0},'
+            '"rejects":null,"rows":{"deleted":0,"inserted":1,"read":3,"rejected":1,"unchanged":1,"updated":0},'
             '"sha256":"ab","size":10,"status":"loaded","v":1,"version_id":"v1"}'
         ).encode()
     )
@@ -210,6 +214,64 @@ def test_a_refusal_is_told_from_an_outage(s3: FakeS3, number: int, error: Except
     assert caught.value.error_code == code
     if code == "receipt_refused":
         assert "receipts/*" in caught.value.message
+
+
+# The records that come back
+
+ROWS = f"rejects/{KEY}.csv.gz.age"
+
+
+def returning(receipt: Receipt) -> Receipt:
+    return receipt.model_copy(update={"rejects": ROWS})
+
+
+def both(s3: FakeS3, told: Receipt, rows: bytes = b"rows") -> None:
+    tell(s3, returning(told), base64.b64encode(rows).decode(), unsigned)
+
+
+def rows_of(s3: FakeS3) -> list[bytes | None]:
+    """Every version of the records, in order."""
+    return [version.data for name, version in s3.versions.items() if name[:2] == (BUCKET, ROWS)]
+
+
+def test_the_records_are_there_before_the_receipt_says_where(s3: FakeS3) -> None:
+    both(s3, version(1), b"\x00age")
+    assert [(request["Key"], request["IfNoneMatch"]) for request in s3.requests] == [(ROWS, "*"), (PLACE, "*")]
+    assert rows_of(s3) == [b"\x00age"]
+    assert json.loads(list(s3.versions.values())[-1].data or b"")["rejects"] == ROWS
+    assert s3.requests[0]["ContentType"] == "application/octet-stream"
+    assert s3.requests[0]["Metadata"] == s3.requests[1]["Metadata"], "by which a sender sees that they belong together"
+
+
+def test_records_that_s3_refuses_keep_the_receipt_back_and_the_advice_is_theirs(s3: FakeS3) -> None:
+    def before(request: dict[str, Any]) -> None:
+        if request["Key"] == ROWS:
+            raise client_error("AccessDenied")
+
+    s3.before = before
+    with pytest.raises(Retryable) as caught:
+        both(s3, version(1))
+    assert (caught.value.error_code, s3.versions) == ("receipt_refused", {})
+    assert "rejects/*" in caught.value.message
+    assert "switch `rejects` off" in caught.value.message
+
+
+def test_older_records_never_go_over_newer_ones_and_a_repeat_leaves_them_alone(s3: FakeS3) -> None:
+    """age never makes the same bytes twice: what was put is what stays."""
+    both(s3, version(2, hour=2), b"newer")
+    both(s3, version(2, hour=2), b"again")
+    both(s3, version(1, hour=1), b"older")
+    assert (rows_of(s3), puts(s3)) == ([b"newer"], [("v2", "loaded")])
+    both(s3, version(3, hour=3), b"newest")
+    assert (rows_of(s3), puts(s3)) == ([b"newer", b"newest"], [("v2", "loaded"), ("v3", "loaded")])
+
+
+def test_the_report_tells_whether_records_were_put(s3: FakeS3) -> None:
+    [with_rows, without] = chores(a="keep", b="keep").chores
+    parcel = TidyParcel(parcel_id="p", chores=(with_rows.model_copy(update={"returned": "cm93cw=="}), without))
+    made = SettledParcel.read(tidy_parcel(Desk(lambda: s3, each=one_by_one), parcel.dump()))
+    assert [(each.returned, each.problem) for each in made.tidied] == [(True, None), (False, None)]
+    assert rows_of(s3) == [b"rows"]
 
 
 # The task

@@ -15,6 +15,8 @@ from shared.datasets_file import DatasetsFile
 from shared.errors import Rejected
 
 KEY = "incoming/orders/x.csv.gz.age"
+RECIPIENT = "age1ql3z7hjy54pw3hyww5ayyfg7zqgvc7w3j2elw8zmrj2kg5sfn9aqmcac8p"
+"""Of age's own README."""
 
 
 def test_without_an_entry_a_dataset_goes_by_convention() -> None:
@@ -178,6 +180,12 @@ WRONG = {
         for said in ("-1", "1.5", "1.0", "inf", "nan", "true", "'5%'")
     },
     "signature = 'maybe'": "line 4: datasets.orders.signature",
+    "rejects = 'return'\nmax_rejected_rows = 1": 'line 4: datasets.orders.rejects: rejects = "return" needs rejects_recipient',
+    f"rejects_recipient = '{RECIPIENT}'\nrejects = 'return'\nmax_rejected_rows = 1\nreceipt = false": "needs receipt = true",
+    f"rejects_recipient = '{RECIPIENT}'\nrejects = 'return'": 'line 5: datasets.orders.rejects: rejects = "return" needs max_rejected_rows',
+    f"rejects_recipient = '{RECIPIENT[:-1]}x'": "line 4: datasets.orders.rejects_recipient: is mistyped: its checksum is wrong",
+    "rejects_recipient = 'ssh-ed25519 AAAA'": "line 4: datasets.orders.rejects_recipient: must be one public key of age",
+    "rejects = 'send'": 'line 4: datasets.orders.rejects: must be "keep" or "return"',
     "signature = 'off'\nsenders = 'a'": 'line 5: datasets.orders.senders: senders needs signature = "required"',
     "senders = []": "line 4: datasets.orders.senders: must not be empty",
     **{f"senders = {said}": "line 4: datasets.orders.senders: must be a sender's name" for said in ("['a', 'b,c']", "'!a'", "''")},

@@ -88,6 +88,7 @@ def test_without_versioning_the_etag_is_the_identity(event: dict[str, Any]) -> N
         pytest.param(eventbridge("outgoing/orders/a.csv.gz.age"), id="foreign prefix"),
         pytest.param(eventbridge("incoming/orders/a.csv.gz"), id="foreign suffix"),
         pytest.param(eventbridge("receipts/incoming/orders/a.csv.gz.age"), id="receipt"),
+        pytest.param(eventbridge("rejects/incoming/orders/a.csv.gz.age.csv.gz.age"), id="records that come back"),
     ],
 )
 def test_what_is_understood_and_not_ours_is_ignored(event: dict[str, Any]) -> None:

@@ -6,7 +6,7 @@ from structlog.testing import capture_logs
 from fakes.clock import Clock
 from fakes.line import FakeBroker, FakePipeline, body, eventbridge, problem, receipt, settlement
 from fakes.poller import DLQ, QUEUE, courier, queues, settings
-from poller.tidying import NO_RECEIPT
+from poller.tidying import NO_RECEIPT, NO_REJECTS
 from shared.contract import AfterLoad, Chore, FileRef, Problem, Receipt, SettledParcel, Settlement, Tidied, Verdict
 from shared.errors import ErrorCode
 from shared.protocol import LONGEST_PROBE_S, TIDY_TRIES, Dependency
@@ -30,13 +30,21 @@ class World:
         self.courier.receive()
         return self.pipeline.files[-1]
 
-    def load(self, file: FileRef, told: Receipt | None, verdict: Verdict = Verdict.DONE, after_load: str | None = None) -> None:
+    def load(
+        self,
+        file: FileRef,
+        told: Receipt | None,
+        verdict: Verdict = Verdict.DONE,
+        after_load: str | None = None,
+        *,
+        returned: str | None = None,
+    ) -> None:
         """The loader reports, and the poller does what there is to do."""
-        made = settlement(file, verdict, after_load).model_copy(update={"receipt": told})
+        made = settlement(file, verdict, after_load).model_copy(update={"receipt": told, "returned": returned})
         self.courier.settle(SettledParcel(parcel_id="", settlements=(Settlement.read(made.dump()),)))
         self.courier.keep()
 
-    def tell(self, trouble: Problem | None = None, *, receipt: str | None = "the one", of: int = -1) -> None:
+    def tell(self, trouble: Problem | None = None, *, receipt: str | None = "the one", of: int = -1, returned: bool = False) -> None:
         """A decryptor reports of chores, and the poller does what there is to do."""
         parcel_id, chores = self.pipeline.chores[of]
         done = tuple(
@@ -44,6 +52,7 @@ class World:
                 message_id=chore.file.message_id,
                 file_id=chore.file.file_id,
                 receipt=chore.receipt.name if receipt and chore.receipt else None,
+                returned=returned,
                 problem=trouble,
             )
             for chore in chores
@@ -164,6 +173,24 @@ def test_an_older_decryptor_that_sees_no_receipt_is_found_out(world: World) -> N
     assert (world.left, world.counted(), world.counted("objects_tidied")) == (0, {"receipt_refused": 1}, {"": 1})
 
 
+def test_records_come_back_with_the_receipt(world: World) -> None:
+    file = world.receive()
+    world.load(file, receipt(file), returned="cm93cw==")
+    assert [chore.returned for chore in world.chores()] == ["cm93cw=="]
+    world.tell(returned=True)
+    assert (world.left, world.counted()) == (0, {"": 1})
+
+
+def test_an_older_decryptor_that_sees_no_records_is_found_out(world: World) -> None:
+    """It puts the receipt, which says of no records either."""
+    file = world.receive()
+    world.load(file, receipt(file), returned="cm93cw==")
+    with capture_logs() as logs:
+        world.tell()
+    assert [log["error_code"] for log in logs if log["event"] == "receipt_left_out"] == [NO_REJECTS.error_code]
+    assert (world.left, world.counted()) == (0, {"receipt_refused": 1})
+
+
 def test_a_receipt_of_what_was_the_fate_before_is_not_taken_for_the_one_that_is_due(world: World) -> None:
     file = world.receive()
     world.load(file, receipt(file, "rejected"), Verdict.REJECTED)
@@ -186,6 +213,7 @@ def test_an_older_loader_hands_on_none_and_the_message_goes_at_once(world: World
 
 def test_payloads_without_a_receipt_are_understood() -> None:
     file = {"bucket": "b", "key": "k", "version_id": "v", "size": 1, "event_time": "t", "received_at": "t", "message_id": "m"}
+    assert Chore.read({"file": file, "after_load": "tag", "returned": None}) == Chore.read({"file": file, "after_load": "tag"})
     assert Chore.read({"file": file, "after_load": "tag"}).receipt is None
     assert Tidied.read({"message_id": "m", "file_id": "f"}).receipt is None
     assert Settlement.read({"message_id": "m", "file_id": "f", "verdict": "done", "status": "loaded"}).receipt is None

@@ -141,6 +141,9 @@ def test_the_way_in_one_line() -> None:
     way = "sent 12:00:00.000Z → received 12:00:00.100Z → loaded 12:00:00.400Z"
     assert story(slip().read(), "a.csv", at) == f"loaded a.csv: 2 read, 2 inserted; {way}"
     assert "was loaded before" in story(slip(status="duplicate").read(), "a.csv", at)
+    some = slip(rows={"read": 2, "inserted": 1, "rejected": 1}, rejects=f"rejects/{KEY}.csv.gz.age").read()
+    there = f"s3://{BUCKET}/rejects/{KEY}.csv.gz.age"
+    assert story(some, "a.csv", at) == f"loaded a.csv: 2 read, 1 inserted, 1 rejected; the rejected ones come back in {there}; {way}"
 
 
 def test_a_rejected_file_ends_with_its_reason() -> None:

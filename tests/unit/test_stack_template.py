@@ -83,12 +83,14 @@ def each(actions: str, *targets: str) -> set[tuple[str, str]]:
 
 USE_KEY = each("kms:GenerateDataKey kms:Decrypt", "Key")
 ALLOWED = {
-    "sender": each("s3:PutObject s3:AbortMultipartUpload", "Bucket/incoming/*") | each("s3:GetObject", "Bucket/receipts/*") | USE_KEY,
+    "sender": each("s3:PutObject s3:AbortMultipartUpload", "Bucket/incoming/*")
+    | each("s3:GetObject", "Bucket/receipts/*", "Bucket/rejects/*")
+    | USE_KEY,
     "poller": each("sqs:ReceiveMessage sqs:DeleteMessage sqs:ChangeMessageVisibility sqs:GetQueueAttributes", "IngestQueue")
     | each("sqs:SendMessage", "IngestDlq")
     | USE_KEY,
     "decryptor": each("s3:GetObject s3:GetObjectVersion s3:GetObjectTagging s3:GetObjectVersionTagging", "Bucket/incoming/*")
-    | each("s3:PutObject s3:GetObject", "Bucket/receipts/*")
+    | each("s3:PutObject s3:GetObject", "Bucket/receipts/*", "Bucket/rejects/*")
     | each("s3:ListBucket", "Bucket")
     | USE_KEY,
     "operator": each("sqs:GetQueueAttributes sqs:ListDeadLetterSourceQueues", "IngestQueue", "IngestDlq", "EventsDlq")
@@ -294,6 +296,7 @@ def test_the_key_rotates_and_eventbridge_may_encrypt_with_it(resources: dict[str
         ("incoming/orders/x.csv.gz", False),
         ("incoming/orders/x.csv.age", False),
         ("receipts/incoming/orders/x.csv.gz.age", False),
+        ("rejects/incoming/orders/x.csv.gz.age.csv.gz.age", False),
         ("incoming/orders/x.csv.gz.age.json", False),
     ],
 )

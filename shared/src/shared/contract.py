@@ -5,7 +5,8 @@ old name a new meaning. Unknown fields are ignored, so that an older service und
 enough, raise `PAYLOAD_VERSION`: a service that meets a newer version than its own refuses the task (`UnknownPayloadError`),
 the errback hands the message back, and SQS redelivers it to whoever understands it.
 
-Payloads carry references, never secrets, row data or receipt handles: they are shown in Flower and may be logged.
+Payloads carry references, never secrets, row data or receipt handles: they are shown in Flower and may be logged. The one exception are
+wrong records on their way back to their sender, who alone can open them (`Settlement.returned`).
 A parcel carries several files, so that many small ones share the cost of one chain.
 """
 
@@ -226,6 +227,8 @@ class Receipt(Payload):
     rows: RowCounts = RowCounts()
     bad_lines: tuple[int, ...] = ()
     """Lines of the first records that are wrong."""
+    rejects: str | None = None
+    """Key of the object with the records that were put aside, encrypted to the sender. None: there is none."""
     file_id: str
     sequencer: str = ""
     event_time: str
@@ -263,6 +266,8 @@ class Settlement(Payload):
     leaves them as they are."""
     receipt: Receipt | None = None
     """What its sender is to be told before the message goes. None: nothing, as the dataset wants it or as an older loader has it."""
+    returned: str | None = None
+    """Base64 of what lies at `Receipt.rejects` before the receipt says so: an age file for the sender alone. None where there is none."""
 
 
 class Chore(Payload):
@@ -273,6 +278,8 @@ class Chore(Payload):
     """As in `Settlement`; `keep` where there is only a receipt, which an older decryptor refuses."""
     receipt: Receipt | None = None
     """As in `Settlement`. An older decryptor does not see it, and tells of none in `Tidied`."""
+    returned: str | None = None
+    """Likewise."""
 
 
 class TidyParcel(Payload):
@@ -289,6 +296,8 @@ class Tidied(Payload):
     file_id: str
     receipt: str | None = None
     """Name of the receipt that it had to put. None: it had none, or an older decryptor did not see it."""
+    returned: bool = False
+    """Whether it had records to put beside the receipt; not, where an older decryptor did not see them."""
     problem: Problem | None = None
 
 

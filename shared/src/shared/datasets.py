@@ -35,6 +35,7 @@ from shared.datasets_values import (
     Nulls,
     Order,
     Quote,
+    Recipient,
     Senders,
     TableName,
     TimeZone,
@@ -132,6 +133,15 @@ class OnDuplicateContent(StrEnum):
     """Load it again."""
 
 
+class Rejects(StrEnum):
+    """What becomes of wrong records that were put aside."""
+
+    KEEP = "keep"
+    """They stay in `hikyaku.rejected_rows`."""
+    RETURN = "return"
+    """They come back to the sender besides, encrypted."""
+
+
 class SeqPolicy(StrEnum):
     """What the senders' numbers (`seq` of the manifest) are good for besides being shown in `hikyaku.sender_sequence`."""
 
@@ -205,6 +215,10 @@ class Options(BaseModel):
     """What to do with content that the dataset has loaded before, under another key."""
     max_rejected_rows: CountOrShare = 0
     """Wrong records that may be put aside while the others load: a count, or a share of the file's records below 1 (`0.001`)."""
+    rejects: Rejects = Rejects.KEEP
+    """What becomes of wrong records that were put aside."""
+    rejects_recipient: Recipient = ""
+    """To whom they come back ([how](#wrong-rows-come-back)): the sender's public key of age, `age1…`."""
     order_by: Order = "event_time"
     """What tells the newer of two files: `event_time`, when S3 stored it; `seq`, its sender's number; or a capture of `match`, as `{day}`
     ([order](#order-and-deletion))."""

@@ -40,6 +40,7 @@ def of_defaults(options: "Options") -> Iterator[Conflict]:
 
 def _of_both(options: "Options") -> Iterator[Conflict]:
     yield from _characters(options)
+    yield from _rejects(options)
     if options.mode != "upsert":
         for name in ("newer_by", "delete_when"):
             if getattr(options, name):
@@ -78,6 +79,20 @@ def _characters(options: "Options") -> Iterator[Conflict]:
     for name in ("delimiter", "quote"):
         if any(getattr(options, name) in null for null in options.null):
             yield Conflict(("null", name), f"null must not hold the {name}")
+
+
+def _rejects(options: "Options") -> Iterator[Conflict]:
+    if options.rejects != "return":
+        return
+    if not options.rejects_recipient:
+        yield Conflict(
+            ("rejects_recipient", "rejects"), 'rejects = "return" needs rejects_recipient: an age public key of the sender, age1…'
+        )
+    if not options.receipt:
+        yield Conflict(("receipt", "rejects"), 'rejects = "return" needs receipt = true: the receipt says where the records are')
+    if not options.max_rejected_rows:
+        what = 'rejects = "return" needs max_rejected_rows: with 0, one wrong record rejects the file, and none is put aside'
+        yield Conflict(("max_rejected_rows", "rejects"), what)
 
 
 def _glob(match: str | None) -> Iterator[Conflict]:

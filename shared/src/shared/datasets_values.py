@@ -7,6 +7,8 @@ from typing import Annotated
 
 from pydantic import AfterValidator, BeforeValidator, Field
 
+from shared import age_recipient
+
 DELIMITER = "must be one ASCII character; no small letter, digit, dot, backslash, quote or line end"
 
 
@@ -55,6 +57,20 @@ def order(value: str) -> str:
     return value if value in ORDERS or value.startswith("{") else f"{{{value}}}"
 
 
+RECIPIENT = "must be one public key of age, age1…: the sender's, who keeps the secret key"
+
+
+def sound(recipient: str) -> str:
+    """A public key without a mistake in it; or none.
+
+    Raises:
+        ValueError: a character is wrong.
+    """
+    if recipient and not age_recipient.is_sound(recipient):
+        raise ValueError(f"is mistyped: its checksum is wrong. It {RECIPIENT}")
+    return recipient
+
+
 CountOrShare = Annotated[int | float, BeforeValidator(count_or_share), Field(json_schema_extra={"minimum": 0})]
 Name = Annotated[str, AfterValidator(Fits(r"[^\x00]+", "must name a column: no empty text, no NUL character"))]
 MaybeName = Annotated[str, AfterValidator(Fits(r"[^\x00]*", "must name a column, without a NUL character"))]
@@ -90,5 +106,7 @@ DateStyle = Annotated[
 ]
 TimeZone = Annotated[str, AfterValidator(Fits(r"[A-Za-z0-9_+/:-]{0,63}", 'must be a time zone as PostgreSQL names it: "Asia/Tokyo"'))]
 Lifetime = Annotated[str, AfterValidator(Fits(r"[1-9][0-9]{0,3}[dhm]", 'must be days, hours or minutes: "7d", "12h" or "30m"'))]
+Recipient = Annotated[str, AfterValidator(Fits(f"({age_recipient.EXPRESSION})?", RECIPIENT)), AfterValidator(sound)]
+"""Empty where there is none."""
 Glob = Annotated[str, AfterValidator(Fits(r"[^\x00]+", "must be a glob on object keys: no empty text, no NUL character"))]
 TableName = Annotated[str, AfterValidator(Fits(r"[^.\x00]+(\.[^.\x00]+)?", "must be table, for one in schema public, or schema.table"))]

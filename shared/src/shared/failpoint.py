@@ -76,7 +76,7 @@ class Point(StrEnum):
     LOADER_RETURNING = "loader.returning"
     """Its parcel is done, the settle task is not submitted."""
     DECRYPTOR_RECEIPT_PUT = "decryptor.receipt_put"
-    """Its receipt is in S3, nobody knows."""
+    """Its receipt is in S3, or the records that come back with it are; nobody knows."""
     DECRYPTOR_TIDYING = "decryptor.tidying"
     """Its rows are committed, its object is neither tagged nor deleted: only with `after_load`."""
     DECRYPTOR_TIDIED = "decryptor.tidied"

@@ -16,6 +16,9 @@ NAMESPACE = "hikyaku-receipt"
 PREFIX = "receipts/"
 SUFFIX = ".json"
 CONTENT_TYPE = "application/json"
+REJECTS_PREFIX = "rejects/"
+REJECTS_SUFFIX = ".csv.gz.age"
+REJECTS_CONTENT_TYPE = "application/octet-stream"
 SIGNATURE, SEQUENCER, EVENT_TIME, COMMITTED_AT = ("hikyaku-signature", "hikyaku-sequencer", "hikyaku-event-time", "hikyaku-committed-at")
 """Metadata of the object, less `x-amz-meta-`."""
 MOST_BAD_LINES = 20
@@ -26,14 +29,19 @@ def key_of(key: str) -> str:
     return f"{PREFIX}{key}{SUFFIX}"
 
 
+def rejects_key_of(key: str) -> str:
+    """Where the records lie that were put aside of the object with this key: of its newest version that had any."""
+    return f"{REJECTS_PREFIX}{key}{REJECTS_SUFFIX}"
+
+
 def body(receipt: Receipt) -> bytes:
     """What is put, and signed: JSON in UTF-8, keys sorted, no spaces."""
     told: dict[str, Any] = receipt.model_dump(mode="json", exclude={"sequencer", "event_time"})
     return json.dumps(told, ensure_ascii=False, sort_keys=True, separators=(",", ":")).encode()
 
 
-def metadata(receipt: Receipt, signature: str | None) -> dict[str, str]:
-    """What stands beside it: ASCII only."""
+def metadata(receipt: Receipt, signature: str | None = None) -> dict[str, str]:
+    """What stands beside it, and beside the records that come back with it: ASCII only."""
     order = {SEQUENCER: _plain(receipt.sequencer), EVENT_TIME: receipt.event_time, COMMITTED_AT: receipt.committed_at}
     return order | ({} if signature is None else {SIGNATURE: signature})
 

@@ -50,6 +50,7 @@ class Receipt(BaseModel):
     error: str | None = None
     rows: Rows = Field(default_factory=Rows)
     bad_lines: list[int] = Field(default_factory=list)
+    rejects: str | None = None
     file_id: int | str | None = None
     received_at: datetime | None = None
     committed_at: datetime | None = None

@@ -106,9 +106,10 @@ def story(found: Receipt, name: str, sent_at: datetime) -> str:
     """The courier's way in one line."""
     rows = ", ".join(f"{count:,} {what}" for what, count in found.rows if count)
     told = MEANS.get(found.status) or rows
+    back = f"; the rejected ones come back in s3://{found.bucket}/{found.rejects}" if found.rejects else ""
     way = [("sent", sent_at), ("received", found.received_at), (found.status, found.committed_at)]
     times = " → ".join(f"{what} {_clock(when)}" for what, when in way if when)
-    return f"{found.status} {name}{f': {told}' if told else ''}; {times}"
+    return f"{found.status} {name}{f': {told}' if told else ''}{back}; {times}"
 
 
 def _clock(when: datetime) -> str:

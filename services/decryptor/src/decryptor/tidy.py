@@ -66,12 +66,13 @@ def _report(s3: S3, sign: receipts.Sign, chore: Chore) -> Tidied:
     log = get_logger().bind(action="tidy", file=file.file_id, message_id=file.message_id, key=file.key)
     problems = []
     if chore.receipt is not None:
-        problems.append(_done(log.bind(receipt=chore.receipt.status), partial(receipts.put, s3, chore.receipt, sign)))
+        problems.append(_done(log.bind(receipt=chore.receipt.status), partial(receipts.tell, s3, chore.receipt, chore.returned, sign)))
     if chore.after_load != AfterLoad.KEEP or chore.receipt is None:
         problems.append(_done(log.bind(after_load=chore.after_load), partial(_tidied, s3, file, chore.after_load)))
     problem = next(filter(None, problems), None)
     name = chore.receipt and chore.receipt.name
-    return Tidied(message_id=file.message_id, file_id=file.file_id, receipt=name, problem=problem)
+    returned = chore.returned is not None
+    return Tidied(message_id=file.message_id, file_id=file.file_id, receipt=name, returned=returned, problem=problem)
 
 
 def _done(log: BoundLogger, work: Callable[[], None]) -> Problem | None:

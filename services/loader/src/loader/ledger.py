@@ -49,6 +49,8 @@ class Outcome:
     """Of a file that completed a group: those whose objects go its own's way."""
     receipt: Receipt | None = None
     """What its sender is to be told, see `loader.receipts`."""
+    returned: str | None = None
+    """What comes back to the sender with it, see `loader.returned`."""
 
     @classmethod
     def of(cls, error: CourierError) -> Self:
@@ -69,6 +71,7 @@ class Outcome:
             after_load=wish(self.status, dataset),
             siblings=self.siblings,
             receipt=self.receipt,
+            returned=self.returned,
         )
 
 

@@ -7,8 +7,9 @@ from typing import Any
 
 import psycopg
 
-from loader import statements
+from loader import returned, statements
 from loader.ledger import Job, Outcome
+from shared import receipt as form
 from shared.contract import Receipt, RowCounts
 from shared.protocol import FileStatus
 
@@ -29,7 +30,12 @@ def told(connection: Connection, job: Job, outcome: Outcome, *, key: str | None 
         return outcome
     name = {**job.parameters, "key": job.item.file.key if key is None else key}
     row = connection.execute(statements.RECEIPT, name).fetchone()
-    return outcome if row is None else replace(outcome, receipt=_receipt(row))
+    if row is None:
+        return outcome
+    receipt, sealed = _receipt(row), returned.sealed(connection, job.dataset, outcome.status, name)
+    if sealed is not None:
+        receipt = receipt.model_copy(update={"rejects": form.rejects_key_of(receipt.key)})
+    return replace(outcome, receipt=receipt, returned=sealed)
 
 
 def _receipt(row: Sequence[Any]) -> Receipt:

@@ -111,7 +111,7 @@ class Held:
 
 def _chores(file: FileRef, settlement: Settlement) -> Iterator[Chore]:
     if settlement.after_load or settlement.receipt:
-        yield Chore(file=file, after_load=settlement.after_load or AfterLoad.KEEP, receipt=settlement.receipt)
+        yield Chore(file=file, after_load=settlement.after_load or AfterLoad.KEEP, receipt=settlement.receipt, returned=settlement.returned)
     if settlement.after_load:
         for sibling in settlement.siblings:
             other = {"key": sibling.key, "version_id": sibling.version_id, "etag": sibling.etag, "announced_key": ""}

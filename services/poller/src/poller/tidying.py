@@ -18,10 +18,11 @@ LATE = Problem(
 BROKEN = Problem(
     error_code=ErrorCode.INTERNAL_ERROR, message="the task failed in a way that nobody foresaw: see the decryptor's log", retry=True
 )
-
-
 NO_RECEIPT = Problem(
     error_code=ErrorCode.RECEIPT_REFUSED, message="the decryptor is of a version that puts no receipts: upgrade it", retry=False
+)
+NO_REJECTS = Problem(
+    error_code=ErrorCode.RECEIPT_REFUSED, message="the decryptor is of a version that returns no records: upgrade it", retry=False
 )
 
 
@@ -42,6 +43,8 @@ def shortcoming(held: Held, parcel_id: str, tidied: Tidied) -> Problem | None:
     if chore is None or tidied.problem is not None:
         return tidied.problem
     if chore.receipt is None or tidied.receipt == chore.receipt.name:
+        if chore.returned and not tidied.returned:
+            return NO_REJECTS
         held.tidied[tidied.file_id] = ""
         return None
     if tidied.receipt is None:

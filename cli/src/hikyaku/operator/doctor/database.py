@@ -31,8 +31,10 @@ MARKS = (
     ("0006-operator", "hikyaku.operator_actions", ""),
     ("0008-history", "hikyaku.groups", "last_part"),
     ("0009-receipts", "hikyaku.files", "bad_lines"),
+    ("0010-rejects-returned", "hikyaku.rejected_rows", "+raw_text"),
 )
-"""What each migration has made: a table and a column of it; after `!`, one that the operator must not read since."""
+"""What each migration has made: a table and a column of it; after `!`, one that the operator must not read since; after `+`, one that the
+loader may."""
 LEDGER = (
     ("hikyaku_loader", "hikyaku.files", ("SELECT", "INSERT", "UPDATE"), ("DELETE", "TRUNCATE")),
     ("hikyaku_loader", "hikyaku.watermarks", ("SELECT", "INSERT", "UPDATE"), ("DELETE", "TRUNCATE")),
@@ -55,6 +57,7 @@ SELECT pg_is_in_recovery() AS standby, pg_encoding_to_char(encoding) AS encoding
 """
 _SETTINGS = "SELECT name, setting, source FROM pg_settings WHERE name = ANY(%s)"
 _COLUMN = "SELECT FROM pg_attribute WHERE attrelid = to_regclass(%s) AND attname = %s AND NOT attisdropped"
+_READS = "SELECT to_regclass(%s) IS NOT NULL AND has_column_privilege('hikyaku_loader', to_regclass(%s), %s, 'SELECT') AS fits"
 _HAS = "SELECT to_regclass(%(table)s) IS NOT NULL AND has_table_privilege(%(role)s, to_regclass(%(table)s), %(privilege)s) AS has"
 
 Connection = psycopg.Connection[Any]
@@ -158,6 +161,9 @@ def _is_applied(connection: Connection, table: str, column: str) -> bool:
     if column.startswith("!"):
         asked = "SELECT to_regclass(%s) IS NOT NULL AND NOT has_column_privilege('hikyaku_operator', to_regclass(%s), %s, 'SELECT') AS fits"
         row = connection.execute(asked, [table, table, column[1:]]).fetchone()
+        return bool(row and row["fits"])
+    if column.startswith("+"):
+        row = connection.execute(_READS, [table, table, column[1:]]).fetchone()
         return bool(row and row["fits"])
     if column:
         return connection.execute(_COLUMN, [table, column]).fetchone() is not None

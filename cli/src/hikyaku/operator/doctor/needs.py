@@ -28,11 +28,13 @@ NEEDS: Mapping[str, Mapping[str, tuple[str, ...]]] = {
         "bucket": ("s3:ListBucket",),
         "incoming": ("s3:GetObject", "s3:GetObjectVersion", "s3:GetObjectTagging", "s3:GetObjectVersionTagging"),
         "receipts": ("s3:PutObject", "s3:GetObject"),
+        "rejects": ("s3:PutObject", "s3:GetObject"),
         "key": ("kms:GenerateDataKey", "kms:Decrypt"),
     },
     "sender": {
         "incoming": ("s3:PutObject", "s3:AbortMultipartUpload"),
         "receipts": ("s3:GetObject",),
+        "rejects": ("s3:GetObject",),
         "key": ("kms:GenerateDataKey", "kms:Decrypt"),
     },
 }
@@ -42,6 +44,7 @@ UNWANTED: Mapping[str, tuple[str, ...]] = {
     "bucket": ("s3:PutBucketPolicy", "s3:PutBucketVersioning", "s3:PutBucketNotification", "s3:DeleteBucket"),
     "incoming": ("s3:DeleteObject", "s3:DeleteObjectVersion", "s3:PutObject", "s3:GetObject"),
     "receipts": ("s3:PutObject", "s3:DeleteObject"),
+    "rejects": ("s3:PutObject", "s3:DeleteObject"),
     "queue": ("sqs:PurgeQueue", "sqs:DeleteQueue", "sqs:SetQueueAttributes", "sqs:ReceiveMessage", "sqs:DeleteMessage"),
     "key": ("kms:ScheduleKeyDeletion", "kms:DisableKey", "kms:PutKeyPolicy"),
     "everything": ("s3:ListAllMyBuckets", "iam:CreateAccessKey", "iam:AttachUserPolicy", "iam:PutUserPolicy"),

@@ -106,7 +106,7 @@ def _resources(scope: Scope) -> dict[str, str]:
         # Who may not look at the queue is told so; of the key nothing is known then.
         key = ""
     keys = {"key": key} if key.startswith("arn:") else {}
-    objects = {"files": f"{bucket}/*", "incoming": f"{bucket}/incoming/*", "receipts": f"{bucket}/receipts/*"}
+    objects = {"files": f"{bucket}/*", **{each: f"{bucket}/{each}/*" for each in ("incoming", "receipts", "rejects")}}
     return {"bucket": bucket, **objects, "everything": "*", **found, **keys}
 
 

@@ -76,12 +76,10 @@ def rows(columns: str = "id,item,qty") -> bytes:
 
 
 def test_sending(line: Line, tmp_path: Path, orders: str, shell: Callable[[str], subprocess.CompletedProcess[str]]) -> None:
-    def follow(block: str) -> str:
-        # Hosts write no receipts yet.
-        script = block.replace("BUCKET", line.bucket).replace("age1…", line.world.recipient).replace(" --wait", "")
-        done = shell(re.sub(r' --receipt-url "\$RECEIPT_URL"', "", script))
+    def follow(block: str) -> subprocess.CompletedProcess[str]:
+        done = shell(block.replace("BUCKET", line.bucket).replace("age1…", line.world.recipient))
         assert done.returncode == 0, done.stdout + done.stderr
-        return done.stdout
+        return done
 
     # What opens rows that came back is neither ours nor here; test_rejects.py does the same.
     keys, send, _wrong_rows, presign, by_url, by_form = blocks("docs/sending.md")
@@ -89,12 +87,14 @@ def test_sending(line: Line, tmp_path: Path, orders: str, shell: Callable[[str],
     (line.folder / "allowed_signers").write_text(f'{ACME} namespaces="hikyaku" {public(tmp_path / "keys" / "hikyaku-signing")}\n')
     for name in ("orders.csv", "2026-11.csv"):
         (tmp_path / name).write_bytes(rows())
-    follow(send)
+    assert "loaded orders.csv" in follow(send).stdout
     row = line.fate(newest(line, f"incoming/{orders}/orders.csv.gz.age"))
     assert (row["status"], row["signer"]) == ("loaded", ACME)
 
-    url = follow(presign).strip()
-    follow(f"URL={shlex.quote(url)}\n{by_url}")
+    presigned = follow(presign)
+    [receipt_url] = re.findall(r"--receipt-url (\S+)", presigned.stderr)
+    sent = follow(f"URL={shlex.quote(presigned.stdout.strip())} RECEIPT_URL={receipt_url}\n{by_url}")
+    assert "loaded 2026-11.csv" in sent.stdout
     key = f"incoming/{orders}/2026-11.csv.gz.age"
     assert line.fate(newest(line, key))["status"] == "loaded"
     (tmp_path / "2026-11.csv").write_bytes(rows())

@@ -9,6 +9,8 @@ from hostile.result import Result
 from shared.printable import printable
 
 ROOM_MIB = 20.0
+PEAK_MIB = 200.0
+"""Of one process: no more than a good file of 300 MB may cost (`test_memory`)."""
 UNFORESEEN = frozenset({"chain_failed", "thread_died", "dead_letter_refused", "datasets_kept", "signers_kept"})
 
 
@@ -26,6 +28,12 @@ def grown(result: Result) -> Iterator[str]:
     for name, before in result.before.items():
         if abs(result.after[name] - before) > ROOM_MIB:
             yield f"{name}: {before:.1f} MiB before, {result.after[name]:.1f} MiB after: more than {ROOM_MIB:.0f} apart"
+
+
+def swollen(result: Result) -> Iterator[str]:
+    yield from (
+        f"{name}: a process held {peak:.1f} MiB: more than {PEAK_MIB:.0f}" for name, peak in result.peaks.items() if peak > PEAK_MIB
+    )
 
 
 def logs(line: Line) -> Iterator[str]:

@@ -4,7 +4,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from hostile.findings import ROOM_MIB
+from hostile.findings import PEAK_MIB, ROOM_MIB
 from hostile.result import Result
 from shared.printable import printable
 
@@ -34,8 +34,8 @@ def _batches(result: Result) -> Table:
 
 
 def _memory(result: Result) -> Table:
-    table = Table("RSS", "before", "after", f"within {ROOM_MIB:.0f} MiB")
+    table = Table("RSS", "before", "after", f"within {ROOM_MIB:.0f} MiB", f"peak of a process, below {PEAK_MIB:.0f} MiB")
     for name, before in result.before.items():
         after = result.after[name]
-        table.add_row(name, f"{before:.1f} MiB", f"{after:.1f} MiB", f"{after - before:+.1f} MiB")
+        table.add_row(name, f"{before:.1f} MiB", f"{after:.1f} MiB", f"{after - before:+.1f} MiB", f"{result.peaks[name]:.1f} MiB")
     return table

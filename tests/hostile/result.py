@@ -29,4 +29,5 @@ class Result:
     """Name, cases, seconds until the main queue was empty, seconds of the good file behind."""
     before: dict[str, float] = field(default_factory=dict)
     after: dict[str, float] = field(default_factory=dict)
+    peaks: dict[str, float] = field(default_factory=dict)
     findings: list[str] = field(default_factory=list)

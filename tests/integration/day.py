@@ -157,7 +157,7 @@ def shape(text: str) -> list[str]:
         "LOADER": r"(?<=^loader )\s*\S+ \d+\.\d+\.\d+",
         # Some may be too late to answer, and the poller counts what it holds from time to time.
         "WORKERS": r"(?<=^workers ).*",
-        "HELD": r"holds \d+ messages, the oldest for \d+ s",
+        "HELD": r"holds \d+ messages?, the oldest for \d+ s",
     }.items():
         text = re.sub(pattern, what, text, flags=re.MULTILINE)
     text = re.sub(r"(?m)^(?=.*\bTIME\b.*\bsato\b)(.*sato\W+)\S+", r"\1HOST", text)

@@ -132,7 +132,7 @@ def test_a_look_at_the_dead_letter_queue_leaves_all_there(line: Line, rejected: 
         assert (letter["error_code"], letter["version_id"]) == ("table_unknown", put.version_id)
     assert "table_unknown" in hikyaku(line, "dlq", "show", f"{name}/*").stdout
     assert hikyaku(line, "dlq", "show", "nobody/*", code=1).stderr.startswith("hikyaku: the dead-letter queue holds nothing")
-    assert "1 messages" in hikyaku(line, "show", put.key).stdout
+    assert "1 message:" in hikyaku(line, "show", put.key).stdout
 
 
 def test_a_redrive_by_key_asks_writes_down_and_loads(line: Line, rejected: tuple[str, Put]) -> None:

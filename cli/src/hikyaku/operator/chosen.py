@@ -72,4 +72,4 @@ def question(verb: str, letters: Sequence[Letter]) -> str:
         output.note(f"{letter.error_code}  {printable(letter.key) or letter.message_id}")
     if len(letters) > MOST_SHOWN:
         output.note(f"… and {len(letters) - MOST_SHOWN} more")
-    return f"{verb} {len(letters)} messages?"
+    return f"{verb} {output.counted(len(letters), 'message')}?"

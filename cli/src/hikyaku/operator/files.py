@@ -66,7 +66,7 @@ def errors(
     screen = output.console()
     for code in sorted({row["error_code"] for row in found}):
         _print_code(screen.print, code, [row for row in found if row["error_code"] == code])
-    screen.print(f"{len(found)} files need a person." if found else "Nothing needs a person.")
+    screen.print(f"{output.counted(len(found), 'file')} to look at." if found else "Nothing needs a person.")
 
 
 def select(

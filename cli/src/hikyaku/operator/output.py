@@ -63,6 +63,11 @@ def pairs(values: Mapping[str, Any]) -> Table:
     return made
 
 
+def counted(number: int, what: str) -> str:
+    """`1 file`, `1,200 files`."""
+    return f"{number:,} {what}{'' if number == 1 else 's'}"
+
+
 def cell(value: Any) -> str:
     """A value as a person reads it: times to the second with their zone, numbers with commas, nothing for None."""
     if value is None:

@@ -92,7 +92,7 @@ def _print(file: dict[str, Any]) -> None:
 def _letters(found: Any) -> str | None:
     if isinstance(found, dict):
         return f"unknown: {found['unknown']}"
-    return f"{len(found)} messages: hikyaku retry KEY sends it again" if found else None
+    return f"{output.counted(len(found), 'message')}: hikyaku retry KEY sends it again" if found else None
 
 
 def _told(file: dict[str, Any]) -> dict[str, Any]:

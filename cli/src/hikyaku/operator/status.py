@@ -57,7 +57,7 @@ def screen(state: State) -> RenderableType:
         {
             "at": state.at,
             "queue": f"{queue.visible} waiting, {queue.in_flight} in flight, {queue.delayed} delayed",
-            "dead-letter queue": f"{letters.visible + letters.in_flight} messages",
+            "dead-letter queue": output.counted(letters.visible + letters.in_flight, "message"),
             "poller": _poller(state.poller),
             "workers": f"unknown: {unknown}"
             if (unknown := state.workers.unknown)
@@ -79,4 +79,4 @@ def _poller(poller: Poller) -> str:
     if poller.unknown:
         return f"unknown: {poller.unknown}"
     away = f"; away: {', '.join(poller.away)}" if poller.away else "; nothing is away"
-    return f"holds {poller.held} messages, the oldest for {poller.oldest_s:.0f} s{away}"
+    return f"holds {output.counted(poller.held, 'message')}, the oldest for {poller.oldest_s:.0f} s{away}"

@@ -164,13 +164,23 @@ def test_s3_away_is_an_outage_and_costs_no_receipt(world: World) -> None:
 
 
 def test_an_older_decryptor_that_sees_no_receipt_is_found_out(world: World) -> None:
-    """It tags the object and says that all is done; of a receipt alone it says that it does not know after_load = keep."""
+    """It tags the object and says that all is done."""
     file = world.receive()
     world.load(file, receipt(file), after_load=AfterLoad.TAG)
     with capture_logs() as logs:
         world.tell(receipt=None)
     assert [log["error_code"] for log in logs if log["event"] == "receipt_left_out"] == [NO_RECEIPT.error_code]
     assert (world.left, world.counted(), world.counted("objects_tidied")) == (0, {"receipt_refused": 1}, {"": 1})
+
+
+def test_an_older_decryptor_that_refuses_a_receipt_alone_is_found_out(world: World) -> None:
+    """Else it would count as put: what is refused of an object says nothing against a receipt, where there is an object to see to."""
+    file = world.receive()
+    world.load(file, receipt(file))
+    with capture_logs() as logs:
+        world.tell(problem(ErrorCode.TIDY_REFUSED), receipt=None)
+    assert [log["error_code"] for log in logs if log["event"] == "receipt_left_out"] == [NO_RECEIPT.error_code]
+    assert (world.left, world.counted(), world.counted("objects_tidied")) == (0, {"receipt_refused": 1}, {})
 
 
 def test_records_come_back_with_the_receipt(world: World) -> None:

@@ -40,8 +40,12 @@ def shortcoming(held: Held, parcel_id: str, tidied: Tidied) -> Problem | None:
     new one is due at once, which is no failure.
     """
     chore = next((chore for chore in held.untidied if chore.file.file_id == tidied.file_id), None)
-    if chore is None or tidied.problem is not None:
+    if chore is None:
         return tidied.problem
+    if tidied.problem is not None:
+        # What is only a receipt, an older decryptor takes for something to do with the object, and refuses that.
+        blind = chore.after_load == AfterLoad.KEEP and tidied.problem.error_code == ErrorCode.TIDY_REFUSED
+        return NO_RECEIPT if blind else tidied.problem
     if chore.receipt is None or tidied.receipt == chore.receipt.name:
         if chore.returned and not tidied.returned:
             return NO_REJECTS

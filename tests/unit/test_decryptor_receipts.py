@@ -309,6 +309,22 @@ def test_what_is_refused_of_one_half_does_not_keep_the_other_from_being_done(s3:
     assert [name[1] for name in s3.versions] == ([KEY, PLACE] if refused == "incoming/" else [])
 
 
+@pytest.mark.parametrize(
+    ("of_the_object", "code", "also"),
+    [("AccessDenied", "receipt_refused", "tidy_refused"), ("SlowDown", "storage_unavailable", "receipt_refused")],
+)
+def test_of_two_halves_that_are_not_done_both_are_told_an_outage_first(s3: FakeS3, of_the_object: str, code: str, also: str) -> None:
+    """It is waited for: given up for the other half's refusal, the object would stay where it is."""
+    s3.put(BUCKET, KEY, "v1", b"1")
+
+    def before(request: dict[str, Any]) -> None:
+        raise client_error("AccessDenied" if request["Key"].startswith("receipts/") else of_the_object)
+
+    s3.before = before
+    made = SettledParcel.read(tidy_parcel(Desk(lambda: s3), chores(v1="delete").dump()))
+    assert [(each.problem and each.problem.error_code, each.also) for each in made.tidied] == [(code, also)]
+
+
 def test_a_receipt_alone_touches_no_object(s3: FakeS3) -> None:
     s3.put(BUCKET, KEY, "v1", b"1")
     made = SettledParcel.read(tidy_parcel(Desk(lambda: s3), chores(v1="keep").dump()))

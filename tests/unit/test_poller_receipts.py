@@ -44,7 +44,15 @@ class World:
         self.courier.settle(SettledParcel(parcel_id="", settlements=(Settlement.read(made.dump()),)))
         self.courier.keep()
 
-    def tell(self, trouble: Problem | None = None, *, receipt: str | None = "the one", of: int = -1, returned: bool = False) -> None:
+    def tell(
+        self,
+        trouble: Problem | None = None,
+        *,
+        also: str | None = None,
+        receipt: str | None = "the one",
+        of: int = -1,
+        returned: bool = False,
+    ) -> None:
         """A decryptor reports of chores, and the poller does what there is to do."""
         parcel_id, chores = self.pipeline.chores[of]
         done = tuple(
@@ -54,6 +62,7 @@ class World:
                 receipt=chore.receipt.name if receipt and chore.receipt else None,
                 returned=returned,
                 problem=trouble,
+                also=also,
             )
             for chore in chores
         )
@@ -142,6 +151,15 @@ def test_what_is_refused_of_one_half_is_not_held_against_the_other(
         world.tell(problem(code))
     assert (world.counted(), world.counted("objects_tidied"), world.left) == (receipts, objects, 0)
     assert [log["event"] for log in logs if log["event"] in {"receipt_left_out", "left_in_s3"}] == said
+
+
+def test_both_halves_may_be_refused_and_both_are_said(world: World) -> None:
+    file = world.receive()
+    world.load(file, receipt(file), after_load=AfterLoad.DELETE)
+    with capture_logs() as logs:
+        world.tell(problem(ErrorCode.RECEIPT_REFUSED), also=ErrorCode.TIDY_REFUSED)
+    assert (world.counted(), world.counted("objects_tidied")) == ({"receipt_refused": 1}, {"tidy_refused": 1})
+    assert [log["event"] for log in logs if log["event"] in {"receipt_left_out", "left_in_s3"}] == ["receipt_left_out", "left_in_s3"]
 
 
 def test_s3_away_is_an_outage_and_costs_no_receipt(world: World) -> None:

@@ -299,6 +299,8 @@ class Tidied(Payload):
     returned: bool = False
     """Whether it had records to put beside the receipt; not, where an older decryptor did not see them."""
     problem: Problem | None = None
+    also: str | None = None
+    """Error code of its other half, receipt or object, where both are not done. An older decryptor does not tell."""
 
 
 class SettledParcel(Payload):

@@ -69,10 +69,17 @@ def _report(s3: S3, sign: receipts.Sign, chore: Chore) -> Tidied:
         problems.append(_done(log.bind(receipt=chore.receipt.status), partial(receipts.tell, s3, chore.receipt, chore.returned, sign)))
     if chore.after_load != AfterLoad.KEEP or chore.receipt is None:
         problems.append(_done(log.bind(after_load=chore.after_load), partial(_tidied, s3, file, chore.after_load)))
-    problem = next(filter(None, problems), None)
-    name = chore.receipt and chore.receipt.name
-    returned = chore.returned is not None
-    return Tidied(message_id=file.message_id, file_id=file.file_id, receipt=name, returned=returned, problem=problem)
+    # An outage first: it is waited for, and a refusal given up.
+    open_ = sorted(filter(None, problems), key=lambda problem: problem.error_code != ErrorCode.STORAGE_UNAVAILABLE)
+    problem, also = [*open_, None, None][:2]
+    return Tidied(
+        message_id=file.message_id,
+        file_id=file.file_id,
+        receipt=chore.receipt and chore.receipt.name,
+        returned=chore.returned is not None,
+        problem=problem,
+        also=also and also.error_code,
+    )
 
 
 def _done(log: BoundLogger, work: Callable[[], None]) -> Problem | None:

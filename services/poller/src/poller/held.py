@@ -44,8 +44,8 @@ class Held:
     """Of its newest chain; none: that one decrypts and loads."""
     refusals: dict[str, int] = field(default_factory=dict)
     """How often a file's object was not tagged or deleted, which was not the world's fault."""
-    tidied: dict[str, str] = field(default_factory=dict)
-    """Files for whose object there is no more to do, each with why it was given up; empty: done."""
+    tidied: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    """Files of which S3 is to be told no more, each with the error codes for which that was given up, of either half; empty: done."""
 
     @property
     def key(self) -> str:

@@ -170,7 +170,7 @@ class InFlight:
                 return None
             problem = tidying.shortcoming(held, parcel_id, tidied)
             if problem is not None and held.parcel_id == parcel_id:
-                self._not_tidied(held, tidied.file_id, problem)
+                self._not_tidied(held, tidied.file_id, problem, tidied.also)
             return self._end_if_tidy(held)
 
     def tidy_overdue(self) -> list[Finished]:
@@ -190,10 +190,10 @@ class InFlight:
                     self._not_tidied(held, chore.file.file_id, problem)
             return [finished for held in concerned if (finished := self._end_if_tidy(held))]
 
-    def _not_tidied(self, held: Held, file_id: str, problem: Problem) -> None:
+    def _not_tidied(self, held: Held, file_id: str, problem: Problem, also: str | None = None) -> None:
         if problem.error_code in protocol.SPEAKS_OF:
             self._count_failure(held)
-        tidying.failed(held, file_id, problem, self._clock())
+        tidying.failed(held, file_id, problem, self._clock(), also)
 
     def _end_if_tidy(self, held: Held) -> Finished | None:
         if held.untidied:

@@ -49,7 +49,7 @@ def shortcoming(held: Held, parcel_id: str, tidied: Tidied) -> Problem | None:
     if chore.receipt is None or tidied.receipt == chore.receipt.name:
         if chore.returned and not tidied.returned:
             return NO_REJECTS
-        held.tidied[tidied.file_id] = ""
+        held.tidied[tidied.file_id] = ()
         return None
     if tidied.receipt is None:
         return NO_RECEIPT
@@ -58,7 +58,7 @@ def shortcoming(held: Held, parcel_id: str, tidied: Tidied) -> Problem | None:
     return None
 
 
-def failed(held: Held, file_id: str, problem: Problem, now: float) -> None:
+def failed(held: Held, file_id: str, problem: Problem, now: float, also: str | None = None) -> None:
     """An object was neither tagged nor deleted, or a receipt not put: it is due again after a pause, or given up.
 
     Args:
@@ -66,12 +66,13 @@ def failed(held: Held, file_id: str, problem: Problem, now: float) -> None:
         file_id: of its file.
         problem: why.
         now: seconds.
+        also: error code of the other half, where neither is done.
     """
     refusals = held.refusals.get(file_id, 0)
     if problem.error_code not in SPEAKS_OF:
         refusals = held.refusals[file_id] = refusals + 1
     if not problem.retry or refusals >= protocol.TIDY_TRIES or held.own_failures >= protocol.MOST_OWN_FAILURES:
-        held.tidied[file_id] = problem.error_code
+        held.tidied[file_id] = tuple(filter(None, (problem.error_code, also)))
     held.wait(Happening.TIDY, now + protocol.retry_pause(max(refusals, held.own_failures)))
 
 
@@ -80,11 +81,16 @@ def results(held: Held) -> tuple[Told, ...]:
     return tuple(_told(chore, held.tidied[file_id]) for file_id, chore in held.all_wanted.items() if file_id in held.tidied)
 
 
-def _told(chore: Chore, code: str) -> Told:
+def _told(chore: Chore, codes: tuple[str, ...]) -> Told:
     """What S3 refuses of one half says nothing against the other."""
     its_object, its_receipt = chore.after_load != AfterLoad.KEEP, chore.receipt is not None
     return Told(
         chore.file.key,
-        object=("" if code == ErrorCode.RECEIPT_REFUSED else code) if its_object else None,
-        receipt=("" if code == ErrorCode.TIDY_REFUSED else code) if its_receipt else None,
+        object=_but(ErrorCode.RECEIPT_REFUSED, codes) if its_object else None,
+        receipt=_but(ErrorCode.TIDY_REFUSED, codes) if its_receipt else None,
     )
+
+
+def _but(others: ErrorCode, codes: tuple[str, ...]) -> str:
+    """The first code that is not only the other half's; empty if there is none."""
+    return next((code for code in codes if code != others), "")

@@ -4,7 +4,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from fakes.clock import Clock
-from fakes.line import FakeBroker, FakePipeline, body, eventbridge, problem, receipt, settlement
+from fakes.line import FakeBroker, FakePipeline, body, eventbridge, native, native_record, problem, receipt, settlement
 from fakes.poller import DLQ, QUEUE, courier, queues, settings
 from poller.tidying import NO_RECEIPT, NO_REJECTS
 from shared.contract import AfterLoad, Chore, FileRef, Problem, Receipt, SettledParcel, Settlement, Tidied, Verdict
@@ -66,6 +66,20 @@ class World:
             )
             for chore in chores
         )
+        self._report(parcel_id, done)
+
+    def tell_each(self, *troubles: Problem | None) -> None:
+        """The same of the newest chain, of each chore what it says."""
+        parcel_id, chores = self.pipeline.chores[-1]
+        told = [(chore.file, chore.receipt and chore.receipt.name, trouble) for chore, trouble in zip(chores, troubles, strict=True)]
+        self._report(
+            parcel_id,
+            tuple(
+                Tidied(message_id=file.message_id, file_id=file.file_id, receipt=name, problem=trouble) for file, name, trouble in told
+            ),
+        )
+
+    def _report(self, parcel_id: str, done: tuple[Tidied, ...]) -> None:
         self.courier.settle(SettledParcel(parcel_id=parcel_id, settlements=(), tidied=done))
         self.courier.keep()
 
@@ -232,6 +246,21 @@ def test_a_receipt_of_what_was_the_fate_before_is_not_taken_for_the_one_that_is_
     assert (world.left, len(world.chores())) == (1, 2)
     world.tell()
     assert (world.left, world.sqs.bodies(DLQ), world.counted()) == (0, [], {"": 1})
+
+
+def test_a_receipt_that_was_put_is_put_again_when_the_fate_changes_while_another_file_holds_the_message(world: World) -> None:
+    keys = [f"incoming/orders/{name}.csv.gz.age" for name in "ab"]
+    world.sqs.send_message(QueueUrl=QUEUE, MessageBody=body(native(*(native_record(key, version=key) for key in keys))))
+    world.courier.receive()
+    first, second = world.pipeline.files
+    world.load(first, receipt(first, "rejected"), Verdict.REJECTED)
+    world.load(second, receipt(second))
+    world.tell_each(None, REFUSED)
+    # An older chain ends late: it was loaded after all.
+    world.load(first, receipt(first, "loaded", committed=1))
+    assert [(chore.file, chore.receipt and chore.receipt.status) for chore in world.chores()[2:]] == [(first, "loaded"), (second, "loaded")]
+    world.tell()
+    assert (world.left, world.sqs.bodies(DLQ), world.counted()) == (0, [], {"": 2})
 
 
 def test_an_older_loader_hands_on_none_and_the_message_goes_at_once(world: World) -> None:

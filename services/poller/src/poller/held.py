@@ -84,11 +84,18 @@ class Held:
         """Whether its chain is under way."""
         return self.state is MessageState.IN_FLIGHT
 
-    def settle(self, settlement: Settlement) -> None:
-        """Note a file's fate, and what it wants done with its object, and with those of its group."""
+    def settle(self, settlement: Settlement) -> bool:
+        """Note a file's fate, and what it wants done with its object, and with those of its group.
+
+        Returns:
+            Whether S3 was told of another fate already, and is to be told again.
+        """
+        before = self.settled.get(settlement.file_id)
+        again = before is not None and _told(before) != _told(settlement) and self.tidied.pop(settlement.file_id, None) is not None
         self.settled[settlement.file_id] = settlement
         own = [file for file in self.files if file.file_id == settlement.file_id]
         self.wanted[settlement.file_id] = {chore.file.file_id: chore for file in own for chore in _chores(file, settlement)}
+        return again
 
     def move(self, to: MessageState) -> None:
         """Take a step of the protocol; staying is none."""
@@ -107,6 +114,11 @@ class Held:
     def is_patient(self, now: float) -> bool:
         """Whether it waits out a pause of its own, being probably sick itself."""
         return self.own_failures >= protocol.PATIENT_AFTER and self.submit_at > now
+
+
+def _told(settlement: Settlement) -> tuple[str | None, str | None]:
+    """What tells the chores of one fate from those of another. Not what comes back: each time that is other bytes of the same rows."""
+    return settlement.receipt and settlement.receipt.name, settlement.after_load
 
 
 def _chores(file: FileRef, settlement: Settlement) -> Iterator[Chore]:

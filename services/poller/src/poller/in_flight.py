@@ -155,11 +155,13 @@ class InFlight:
             if settlement.verdict is Verdict.RETRY:
                 is_older = was_tidying or (parcel_id and parcel_id != held.parcel_id)
                 return None if is_older else self._failed(held, settlement)
-            held.settle(settlement)
+            again = held.settle(settlement)
             if held.unsettled:
                 return None
             if held.untidied and not was_tidying:
                 tidying.begin(held)
+            elif held.untidied and again:
+                held.wait(Happening.TIDY)
             return self._end_if_tidy(held)
 
     def tidied(self, parcel_id: str, tidied: Tidied) -> Finished | None:

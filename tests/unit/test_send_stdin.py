@@ -87,6 +87,13 @@ def test_nothing_on_standard_input_sends_nothing(bucket: Bucket) -> None:
     assert bucket.got == []
 
 
+def test_a_closed_standard_input_is_nothing_too(bucket: Bucket, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stdin", None)
+    with pytest.raises(UserError, match="nothing came on standard input"):
+        app(["send", "-", "--to", FILE, "-r", RECIPIENT], standalone_mode=False)
+    assert bucket.got == []
+
+
 def test_the_bar_counts_bytes_until_it_knows_how_many_they_are() -> None:
     screen = io.StringIO()
     bars = progress_bars(Console(file=screen, force_terminal=True, width=100))

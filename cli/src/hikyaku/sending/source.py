@@ -1,5 +1,6 @@
 """What is sent: a file, or what comes on standard input."""
 
+import io
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -49,7 +50,8 @@ def opened(file: Path) -> Iterator[Source]:
 
 
 def _standard_input() -> Source:
-    pipe = sys.stdin.buffer
+    # Python has none where it is closed (`<&-`), as some that start programs at night leave it.
+    pipe = sys.stdin.buffer if sys.stdin else io.BytesIO()
     first = pipe.read(CHUNK)
     if not first:
         # Most likely what should have written has failed; no CSV is empty, not even one without rows.

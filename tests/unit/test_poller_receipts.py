@@ -74,9 +74,7 @@ class World:
         told = [(chore.file, chore.receipt and chore.receipt.name, trouble) for chore, trouble in zip(chores, troubles, strict=True)]
         self._report(
             parcel_id,
-            tuple(
-                Tidied(message_id=file.message_id, file_id=file.file_id, receipt=name, problem=trouble) for file, name, trouble in told
-            ),
+            tuple(Tidied(message_id=file.message_id, file_id=file.file_id, receipt=name, problem=trouble) for file, name, trouble in told),
         )
 
     def _report(self, parcel_id: str, done: tuple[Tidied, ...]) -> None:

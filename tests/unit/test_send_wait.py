@@ -187,3 +187,29 @@ def test_the_command_ends_as_the_file_did(tmp_path: Path, monkeypatch: pytest.Mo
     done = CliRunner().invoke(app, ["send", str(tmp_path / "a.csv"), "--to", to, "-r", RECIPIENT, "--wait", "--json"])
     assert (done.exception.exit_code if isinstance(done.exception, UserError) else done.exit_code) == exit_code
     assert [json.loads(line)["status"] for line in done.output.splitlines()] == ["sent", status]
+
+
+def test_a_file_of_which_nothing_is_known_hides_no_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first gets no receipt, the second is rejected: both are said, and the graver one ends the command."""
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    second = KEY.replace("a.csv", "b.csv")
+
+    class Second(Bucket):
+        def get_object(self, **name: Any) -> Any:
+            if second not in name["Key"]:
+                raise client_error("NoSuchKey")
+            return {
+                "Body": io.BytesIO(body(key=second, version_id="v2", status="rejected", error_code="csv_malformed", error="a quote")),
+                "Metadata": {},
+            }
+
+    monkeypatch.setattr(upload, "s3_client", Second)
+    files = [tmp_path / name for name in ("a.csv", "b.csv")]
+    for file in files:
+        file.write_text("id\n1\n")
+    to = ["--to", f"s3://{BUCKET}/incoming/orders/", "-r", RECIPIENT]
+    done = CliRunner().invoke(app, ["send", *map(str, files), *to, "--wait", "--timeout", "0"])
+    assert isinstance(done.exception, UserError)
+    assert (done.exception.exit_code, done.exception.message) == (3, "b.csv was rejected: csv_malformed: a quote")
+    assert "no receipt for a.csv within 0 s" in done.output
+    assert "rejected b.csv" in done.output

@@ -120,14 +120,23 @@ def _facts(sent: Sent, bucket: str) -> dict[str, Any]:
 
 
 def _await_all(sent: list[tuple[list[Sent], datetime]], waiting: Waiting, bucket: str, *, as_json: bool) -> None:
-    refused = []
+    refused, unknown = [], []
     for parts, at in sent:
-        found, name = waiting.for_file(parts, bucket), parts[0].name
+        name = parts[0].name
+        try:
+            found = waiting.for_file(parts, bucket)
+        except UserError as error:
+            unknown.append(error)
+            continue
         _tell_fate(found, name, at, as_json=as_json)
         refused.append(refusal(found, name))
-    # All were told of; the gravest ends the command.
-    if errors := [error for error in refused if error is not None]:
-        raise max(errors, key=lambda error: error.exit_code)
+    # All were told of; the gravest ends the command, and says what it is.
+    if errors := [error for error in (*unknown, *refused) if error is not None]:
+        gravest = max(errors, key=lambda error: error.exit_code)
+        for error in unknown:
+            if error is not gravest:
+                note(*error.lines())
+        raise gravest
 
 
 def _tell_fate(found: Receipt, name: str, at: datetime, *, as_json: bool) -> None:

@@ -3,6 +3,7 @@
 import pytest
 
 from integration.loader_fixture import Desk
+from loader import records
 
 pytest_plugins = ("integration.postgres_fixture", "integration.loader_fixture")
 
@@ -23,10 +24,10 @@ def stock(request: pytest.FixtureRequest) -> Desk:
 @pytest.mark.parametrize("wrong", [{0}, {RECORDS - 1}, {7, 8, 1234, 2999}, set(range(0, RECORDS, 9))], ids=["first", "last", "few", "many"])
 @pytest.mark.parametrize("other", ["", "x"], ids=["alone", "beside a wrong value"])
 def test_each_refused_row_is_put_aside(stock: Desk, wrong: set[int], other: str) -> None:
-    records = [f"{n},{99 if n in wrong and n % 2 else n % 10},{'twice' if n in wrong and not n % 2 else n}" for n in range(RECORDS)]
+    lines = [f"{n},{99 if n in wrong and n % 2 else n % 10},{'twice' if n in wrong and not n % 2 else n}" for n in range(RECORDS)]
     # The first of those with one code is taken.
     taken = {min(n for n in wrong if not n % 2)} if any(not n % 2 for n in wrong) else set()
-    content = "id,owner,code\n" + "\n".join([*records, *([f"{other},1,"] if other else [])])
+    content = "id,owner,code\n" + "\n".join([*lines, *([f"{other},1,"] if other else [])])
     for name in ("a", "b"):
         settlement = stock.send(KEY.format(name), content)
         assert settlement.status == "loaded", settlement.error
@@ -45,3 +46,17 @@ def test_a_check_that_is_not_enforced_refuses_nothing(desk: Desk) -> None:
     assert desk.send(KEY.format("a"), "id,n\n1,1\n2,0\n3,9\nx,1\n").status == "loaded"
     assert desk.rows("SELECT line_number FROM hikyaku.rejected_rows ORDER BY 1") == [(4,), (5,)]
     assert desk.rows("SELECT id FROM stock ORDER BY id") == [(1,), (2,)]
+
+
+@pytest.mark.parametrize("rule", ["REFERENCES item", "CHECK (item < 2)"])
+def test_no_file_has_more_wrong_records_than_are_held_in_memory_whatever_share_is_tolerated(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch, rule: str
+) -> None:
+    monkeypatch.setattr(records, "MOST_REJECTS", 10)
+    desk.configure("[datasets.stock]\nmax_rejected_rows = 0.9\n")
+    desk.table("item (id int PRIMARY KEY)")
+    desk.sql.execute("INSERT INTO item VALUES (1)")
+    desk.table(f"stock (id int PRIMARY KEY, item int {rule})")
+    made = desk.send(KEY.format("many"), "id,item\n" + "".join(f"{n},{n % 2 + 1}\n" for n in range(60)))
+    assert (made.status, made.error_code) == ("rejected", "too_many_rejected_rows"), made.error
+    assert desk.rows("SELECT count(*) FROM stock") == [(0,)]

@@ -161,3 +161,4 @@ class _Parts:
         self._wrong.append(WrongRecord(first, None, ErrorCode(rejection.error_code), rejection.message.removeprefix("the file ")))
         if len(self._wrong) > self._most:
             raise EnoughError(self._wrong)
+        check_number(self._wrong)

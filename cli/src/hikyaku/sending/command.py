@@ -133,9 +133,9 @@ def _await_all(sent: list[tuple[list[Sent], datetime]], waiting: Waiting, bucket
     # All were told of; the gravest ends the command, and says what it is.
     if errors := [error for error in (*unknown, *refused) if error is not None]:
         gravest = max(errors, key=lambda error: error.exit_code)
-        for error in unknown:
-            if error is not gravest:
-                note(*error.lines())
+        for other in unknown:
+            if other is not gravest:
+                note(*other.lines())
         raise gravest
 
 

@@ -118,7 +118,7 @@ class Held:
 
 def _told(settlement: Settlement) -> tuple[str | None, str | None]:
     """What tells the chores of one fate from those of another. Not what comes back: each time that is other bytes of the same rows."""
-    return settlement.receipt and settlement.receipt.name, settlement.after_load
+    return settlement.receipt.name if settlement.receipt else None, settlement.after_load
 
 
 def _chores(file: FileRef, settlement: Settlement) -> Iterator[Chore]:

@@ -2,6 +2,7 @@
 
 import base64
 import json
+import pwd
 import stat
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,6 +15,7 @@ from typer.testing import CliRunner
 from fakes.bucket import Bucket
 from fakes.s3 import client_error
 from hikyaku.app import app
+from hikyaku.errors import UserError
 from hikyaku.sending import memory, upload
 from hikyaku.sending.memory import Memory
 
@@ -120,3 +122,15 @@ def test_the_last_ones_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     found = known.before("b", "incoming/orders/x.csv.gz.age", "a")
     assert found is not None
     assert found.at <= datetime.now(UTC)
+
+
+def test_who_has_no_home_folder_is_told_what_to_set(bucket: Bucket, file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def nobody(_uid: int) -> None:
+        raise KeyError
+
+    monkeypatch.delenv("XDG_STATE_HOME")
+    monkeypatch.delenv("HOME", raising=False)
+    monkeypatch.setattr(pwd, "getpwuid", nobody)
+    error = send(file).exception
+    assert isinstance(error, UserError)
+    assert (error.exit_code, "XDG_STATE_HOME" in error.hint, bucket.got) == (2, True, [])

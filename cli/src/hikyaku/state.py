@@ -8,13 +8,23 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from hikyaku.errors import UserError
+
 
 def state_folder() -> Path:
-    """Where they lie: below XDG_STATE_HOME, or ~/.local/state (XDG Base Directory Specification)."""
+    """Where they lie: below XDG_STATE_HOME, or ~/.local/state (XDG Base Directory Specification).
+
+    Raises:
+        UserError: this user has no home folder, as in a container that runs as a number.
+    """
     told = os.environ.get("XDG_STATE_HOME", "")
     # The specification says to ignore one that is relative.
-    home = Path(told) if told.startswith("/") else Path("~/.local/state").expanduser()
-    return home / "hikyaku"
+    if told.startswith("/"):
+        return Path(told) / "hikyaku"
+    try:
+        return Path("~/.local/state/hikyaku").expanduser()
+    except RuntimeError:
+        raise UserError("this user has no home folder.", hint="Set HOME, or XDG_STATE_HOME, to an absolute path.", exit_code=2) from None
 
 
 @contextmanager

@@ -49,7 +49,11 @@ def receipt(row: Row) -> tuple[Any, ...]:
     names = ("bucket", "key", "version_id", "sha256", "size", "dataset", "status", "error_code", "error", "rows_in_file", "rows_inserted")
     names += ("rows_updated", "rows_unchanged", "rows_deleted", "rows_rejected", "bad_lines", "file_id", "sequencer")
     committed = BEGIN + timedelta(seconds=row["loaded_at"] or row["updated_at"])
-    return (*(row[name] for name in names), _time(row), datetime.fromisoformat(row["received_at"]), committed)
+    return (*(row[name] for name in names), *map(_utc, (_time(row), datetime.fromisoformat(row["received_at"]), committed)))
+
+
+def _utc(moment: datetime) -> str:
+    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
 
 def superseded(rows: Iterable[Row], p: Row) -> bool:

@@ -52,6 +52,15 @@ def test_a_loaded_file_is_told_of_with_its_counts(desk: Desk) -> None:
     assert receipt.committed_at.endswith("Z")
 
 
+@pytest.mark.parametrize("datestyle", ["ISO, MDY", "SQL, DMY", "German", "Postgres, MDY"])
+def test_times_are_told_as_ever_whatever_the_dataset_says_of_dates(desk: Desk, datestyle: str) -> None:
+    desk.configure(f'[datasets.days]\ndatestyle = "{datestyle}"\ntimezone = "Asia/Tokyo"\n')
+    desk.table("days (id int PRIMARY KEY, at timestamptz)")
+    made = desk.send("incoming/days/a.csv.gz.age", "id,at\n1,2026-01-02 03:04\n")
+    assert told(made).received_at == "2026-05-01T00:00:01.000000Z"
+    assert datetime.fromisoformat(told(made).committed_at) == desk.ledger(made)["loaded_at"]
+
+
 @pytest.mark.parametrize("content", ["id,v\n1,a\n", "id,v\n1,a,b\n"])
 def test_a_file_that_was_settled_before_is_told_of_likewise(desk: Desk, content: str) -> None:
     item = desk.decrypted(desk.file(KEY.format("a"), sequencer="0A"), content.encode())

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
-from datetime import UTC, datetime
 from typing import Any
 
 import psycopg
@@ -40,7 +39,7 @@ def told(connection: Connection, job: Job, outcome: Outcome, *, key: str | None 
 
 def _receipt(row: Sequence[Any]) -> Receipt:
     bucket, key, version_id, sha256, size, dataset, status, error_code, error, *counts, lines, file_id, sequencer = row[:-3]
-    event_time, received_at, committed_at = map(_utc, row[-3:])
+    event_time, received_at, committed_at = row[-3:]
     read, inserted, updated, unchanged, deleted, rejected = counts
     return Receipt(
         bucket=bucket,
@@ -60,7 +59,3 @@ def _receipt(row: Sequence[Any]) -> Receipt:
         received_at=received_at,
         committed_at=committed_at,
     )
-
-
-def _utc(moment: datetime) -> str:
-    return moment.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")

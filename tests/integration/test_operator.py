@@ -8,6 +8,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 from uuid import uuid4
 
 import psycopg
@@ -16,6 +17,7 @@ from line import Line, Put, eventually
 from prometheus_client.parser import text_string_to_metric_families
 
 from hikyaku.endpoints import read_endpoints
+from hikyaku.local import postgres
 
 
 def hikyaku(line: Line, *arguments: str, code: int | None = 0) -> subprocess.CompletedProcess[str]:
@@ -94,7 +96,11 @@ VALUES (%(bucket)s, %(key)s, 'v', %(key)s, 'superseded', 1, now(), now(), %(send
 def numbered(line: Line) -> Iterator[str]:
     """A folder whose sender has left out 2 and 3, and used 4 twice."""
     folder = f"n{uuid4().hex}"
-    with psycopg.connect(line.endpoints["HIKYAKU_DATABASE_URL"], autocommit=True) as connection:
+    port = urlsplit(line.endpoints["HIKYAKU_DATABASE_URL"]).port
+    assert port is not None
+    secret = line.folder / "secrets" / "postgres" / f"{postgres.SUPERUSER}.password"
+    superuser = postgres.url(postgres.SUPERUSER, secret.read_text(encoding="utf-8").strip(), port)
+    with psycopg.connect(superuser, autocommit=True) as connection:
         for seq, content in ((1, "a"), (4, "b"), (4, "c")):
             key = f"incoming/{folder}/{content}.csv.gz.age"
             values = {"bucket": line.bucket, "key": key, "sender": "acme@example.com", "seq": seq, "content": content * 64}

@@ -5,14 +5,19 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 from uuid import uuid4
 
+import psycopg
 import pytest
 from line import Line, Put, eventually
+from prometheus_client.parser import text_string_to_metric_families
 
 from hikyaku.endpoints import read_endpoints
+from hikyaku.local import postgres
 
 
 def hikyaku(line: Line, *arguments: str, code: int | None = 0) -> subprocess.CompletedProcess[str]:
@@ -78,6 +83,49 @@ def test_what_is_not_there_is_said_in_a_sentence(line: Line, name: str, monkeypa
     wrong = {"HIKYAKU_DATABASE_URL": "postgresql://nobody@127.0.0.1:1/x", "HIKYAKU_QUEUE_URL": "http://127.0.0.1:1/000000000000/none"}
     monkeypatch.setitem(line.endpoints, name, wrong[name])
     assert hikyaku(line, "status", code=1).stderr.startswith("hikyaku: ")
+
+
+NUMBERED = """
+INSERT INTO hikyaku.files
+    (bucket, key, version_id, file_id, status, size_bytes, event_time, received_at, sender, signer, seq, content_sha256)
+VALUES (%(bucket)s, %(key)s, 'v', %(key)s, 'superseded', 1, now(), now(), %(sender)s, %(sender)s, %(seq)s, %(content)s)
+"""
+
+
+@pytest.fixture
+def numbered(line: Line) -> Iterator[str]:
+    """A folder whose sender has left out 2 and 3, and used 4 twice."""
+    folder = f"n{uuid4().hex}"
+    port = urlsplit(line.endpoints["HIKYAKU_DATABASE_URL"]).port
+    assert port is not None
+    secret = line.folder / "secrets" / "postgres" / f"{postgres.SUPERUSER}.password"
+    superuser = postgres.url(postgres.SUPERUSER, secret.read_text(encoding="utf-8").strip(), port)
+    with psycopg.connect(superuser, autocommit=True) as connection:
+        for seq, content in ((1, "a"), (4, "b"), (4, "c")):
+            key = f"incoming/{folder}/{content}.csv.gz.age"
+            values = {"bucket": line.bucket, "key": key, "sender": "acme@example.com", "seq": seq, "content": content * 64}
+            connection.execute(NUMBERED, values)
+        yield folder
+        connection.execute("DELETE FROM hikyaku.files WHERE starts_with(key, %s)", [f"incoming/{folder}/"])
+
+
+def test_metrics_tell_of_gaps_repeats_loads_and_queues(line: Line, dataset: str, numbered: str, tmp_path: Path) -> None:
+    file = tmp_path / "hikyaku.prom"
+    assert not hikyaku(line, "metrics", "--output", str(file)).stdout
+    families = list(text_string_to_metric_families(file.read_text(encoding="utf-8")))
+    found = {(each.name, *each.labels.values()): each.value for family in families for each in family.samples}
+    assert found["hikyaku_sequence_missing", numbered, "acme@example.com"] == 2
+    assert found["hikyaku_sequence_repeated", numbered, "acme@example.com"] == 1
+    assert found["hikyaku_files_24h", dataset, "loaded"] == found["hikyaku_files_24h", dataset, "rejected"] == 1
+    assert found["hikyaku_last_load_age_seconds", dataset] >= 0
+    assert ("hikyaku_queue_messages", "dead_letter", "visible") in found
+    assert f'hikyaku_files_failed{{dataset="{dataset}"}} 0.0' in hikyaku(line, "metrics").stdout
+
+
+def test_metrics_of_a_ledger_that_is_away_are_not_written(line: Line, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(line.endpoints, "HIKYAKU_DATABASE_URL", "postgresql://nobody@127.0.0.1:1/x")
+    assert "can't be reached" in hikyaku(line, "metrics", "--output", str(tmp_path / "hikyaku.prom"), code=1).stderr
+    assert not list(tmp_path.iterdir())
 
 
 def test_actions_are_listed_even_when_there_is_none(line: Line) -> None:

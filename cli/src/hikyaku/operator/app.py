@@ -13,6 +13,7 @@ from hikyaku.operator.doctor.command import doctor
 from hikyaku.operator.files import errors, files
 from hikyaku.operator.forget import forget
 from hikyaku.operator.keys.app import app as keys
+from hikyaku.operator.metrics import metrics
 from hikyaku.operator.pausing import pause, resume
 from hikyaku.operator.replay.command import replay
 from hikyaku.operator.retry import retry
@@ -22,6 +23,7 @@ from hikyaku.rebuild.command import rebuild
 
 COMMANDS: tuple[Callable[..., Any], ...] = (
     status,
+    metrics,
     files,
     show,
     errors,

@@ -105,13 +105,22 @@ def look(settings: OperatorSettings) -> State:
     """
     with access.ledger(settings.database_url) as connection:
         datasets = connection.execute(DATASETS).fetchall()
-    with access.told("the queues can't be looked at"):
-        client = access.sqs()
-        queue, letters = _depth(client, settings.queue_url), _depth(client, settings.dlq_url)
+    queue, letters = queues(settings)
     asked = poller(os.environ.get(METRICS_URL, ""))
     return State(
         dt.datetime.now(dt.UTC), queue, letters, datasets, asked, workers.ask(settings.redis_url), _paused(settings.pause_file, asked)
     )
+
+
+def queues(settings: OperatorSettings) -> tuple[Depth, Depth]:
+    """Depths of the ingest queue and of its dead-letter queue.
+
+    Raises:
+        UserError: SQS can't be reached, or refuses.
+    """
+    with access.told("the queues can't be looked at"):
+        client = access.sqs()
+        return _depth(client, settings.queue_url), _depth(client, settings.dlq_url)
 
 
 def _paused(path: str, asked: Poller) -> str:

@@ -85,25 +85,33 @@ def test_what_is_not_there_is_said_in_a_sentence(line: Line, name: str, monkeypa
     assert hikyaku(line, "status", code=1).stderr.startswith("hikyaku: ")
 
 
+ACME = "acme@example.com"
 NUMBERED = """
 INSERT INTO hikyaku.files
     (bucket, key, version_id, file_id, status, size_bytes, event_time, received_at, sender, signer, seq, content_sha256)
-VALUES (%(bucket)s, %(key)s, 'v', %(key)s, 'superseded', 1, now(), now(), %(sender)s, %(sender)s, %(seq)s, %(content)s)
+VALUES (%(bucket)s, %(key)s, 'v', %(key)s, 'superseded', 1, now(), now(), %(sender)s, %(signer)s, %(seq)s, %(content)s)
 """
 
 
 @pytest.fixture
 def numbered(line: Line) -> Iterator[str]:
-    """A folder whose sender has left out 2 and 3, and used 4 twice."""
+    """A folder whose sender has left out 2 and 3, and used 4 twice; somebody says to be another one, and signs nothing."""
     folder = f"n{uuid4().hex}"
     port = urlsplit(line.endpoints["HIKYAKU_DATABASE_URL"]).port
     assert port is not None
     secret = line.folder / "secrets" / "postgres" / f"{postgres.SUPERUSER}.password"
     superuser = postgres.url(postgres.SUPERUSER, secret.read_text(encoding="utf-8").strip(), port)
     with psycopg.connect(superuser, autocommit=True) as connection:
-        for seq, content in ((1, "a"), (4, "b"), (4, "c")):
+        for seq, content, signer in ((1, "a", ACME), (4, "b", ACME), (4, "c", ACME), (9, "d", None)):
             key = f"incoming/{folder}/{content}.csv.gz.age"
-            values = {"bucket": line.bucket, "key": key, "sender": "acme@example.com", "seq": seq, "content": content * 64}
+            values = {
+                "bucket": line.bucket,
+                "key": key,
+                "sender": signer or "anybody",
+                "signer": signer,
+                "seq": seq,
+                "content": content * 64,
+            }
             connection.execute(NUMBERED, values)
         yield folder
         connection.execute("DELETE FROM hikyaku.files WHERE starts_with(key, %s)", [f"incoming/{folder}/"])
@@ -114,8 +122,9 @@ def test_metrics_tell_of_gaps_repeats_loads_and_queues(line: Line, dataset: str,
     assert not hikyaku(line, "metrics", "--output", str(file)).stdout
     families = list(text_string_to_metric_families(file.read_text(encoding="utf-8")))
     found = {(each.name, *each.labels.values()): each.value for family in families for each in family.samples}
-    assert found["hikyaku_sequence_missing", numbered, "acme@example.com"] == 2
-    assert found["hikyaku_sequence_repeated", numbered, "acme@example.com"] == 1
+    assert found["hikyaku_sequence_missing", numbered, ACME] == 2
+    assert found["hikyaku_sequence_repeated", numbered, ACME] == 1
+    assert ("hikyaku_sequence_missing", numbered, "anybody") not in found, "else whoever may upload makes series without end"
     assert found["hikyaku_files_24h", dataset, "loaded"] == found["hikyaku_files_24h", dataset, "rejected"] == 1
     assert found["hikyaku_last_load_age_seconds", dataset] >= 0
     assert ("hikyaku_queue_messages", "dead_letter", "visible") in found

@@ -10,7 +10,7 @@ import pytest
 from fakes.clock import Clock
 from hikyaku import waiting
 from hikyaku.errors import UserError
-from hikyaku.local import app, layout, lifecycle, ready, unprivileged
+from hikyaku.local import app, identities, layout, lifecycle, ready, unprivileged
 from hikyaku.local.layout import Layout
 from hikyaku.local.progress import Progress
 from hikyaku.local.state import PORT_NAMES, State
@@ -116,11 +116,22 @@ def test_clean_keeps_tools_and_an_edited_datasets_file(tmp_path: Path) -> None:
     for folder in (where.tools, where.postgres / "data", where.run):
         folder.mkdir(parents=True)
     where.datasets.write_text(DATASETS, encoding="utf-8")
+    identities.write_receipt_signers(where)
     lifecycle.clean(where, Progress())
     assert sorted(path.name for path in where.directory.iterdir()) == ["run", "tools"]
     where.datasets.write_text(DATASETS + "[datasets.orders]\n", encoding="utf-8")
     lifecycle.clean(where, Progress())
     assert where.datasets.exists()
+
+
+def test_receipts_are_checked_by_the_key_that_there_is(tmp_path: Path) -> None:
+    where = Layout(tmp_path, tmp_path / ".local", tmp_path)
+    lines = []
+    for _ in range(2):
+        identities.write_receipt_signers(where)
+        lines.append(where.receipt_signers.read_text(encoding="utf-8"))
+        where.receipt_key.unlink()
+    assert lines[0] != lines[1]
 
 
 def test_nothing_runs_before_the_first_up(tmp_path: Path) -> None:

@@ -17,10 +17,10 @@ def recipient(layout: Layout) -> str:
     return found[-1].recipients[0] if found else identity.recipients(files.read_or_create(layout.identities / IDENTITY, identity.new))[0]
 
 
-def receipt_signers(layout: Layout) -> str:
-    """The line of allowed_signers by which this stack's receipts are checked; their key is made on first use."""
+def write_receipt_signers(layout: Layout) -> None:
+    """Lay down the line of allowed_signers by which this stack's receipts are checked; their key is made on first use."""
     key = files.read_or_create(layout.receipt_key, receipt_key.new)
-    return files.read_or_create(layout.receipt_signers, lambda: receipt_key.signers(f"{key}\n"))
+    files.write_atomically(layout.receipt_signers, receipt_key.signers(f"{key}\n"))
 
 
 def flower_login(layout: Layout) -> str:

@@ -197,7 +197,8 @@ def clean(layout: Layout, progress: Progress) -> None:
         for folder in (layout.postgres, layout.redis, layout.localstack, layout.spool, layout.secrets, layout.logs):
             if folder.exists():
                 shutil.rmtree(folder)
-        layout.state.unlink(missing_ok=True)
+        for file in (layout.state, layout.receipt_signers):
+            file.unlink(missing_ok=True)
         for file in layout.run.iterdir():
             if file.name != "lock":
                 file.unlink()

@@ -19,7 +19,7 @@ def prepare(layout: Layout, state: State, caller: Mapping[str, str]) -> None:
     """Secrets, configurations, and how each server starts. What is there already stays as it is."""
     identities.recipient(layout)
     identities.flower_login(layout)
-    identities.receipt_signers(layout)
+    identities.write_receipt_signers(layout)
     if not layout.datasets.exists():
         files.write_atomically(layout.datasets, DATASETS)
     redis_server.prepare(layout, state.ports["redis"])

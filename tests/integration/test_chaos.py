@@ -15,7 +15,7 @@ import pytest
 from botocore import UNSIGNED
 from botocore.config import Config
 
-from chaos import crashes, points, recovery, redrive, referee, report, tags
+from chaos import crashes, points, receipts, recovery, redrive, referee, report, tags
 from chaos.entry import Entry, rows
 from chaos.files import DATASETS, Damage, File
 from chaos.model import Finding, Harm, Judge, Observed
@@ -201,6 +201,7 @@ def test_the_spool_is_swept_once_nothing_is_under_way(
     (spool := tmp_path / "spool").mkdir()
     (spool / "a-file").touch()
     monkeypatch.setattr(tags, "untagged", lambda _: frozenset())
+    monkeypatch.setattr(receipts, "read", lambda _: {})
     monkeypatch.setattr(referee, "QUIET_S", 0.0)
     monkeypatch.setattr(referee, "POLL_S", 0.01)
     observed = referee.settle(StackWithASpool(tmp_path, queued), [], within).observed

@@ -9,7 +9,7 @@ from host import VERSION, Host, run
 
 WORKERS = ("poller", "decryptor", "loader")
 CONFINED = (*WORKERS, "flower", "redis", "postgres")
-ABSENT = {"poller": ["psycopg", "pyrage"], "decryptor": ["psycopg"], "loader": ["boto3", "pyrage"], "flower": ["boto3", "psycopg"]}
+ABSENT = {"poller": ["psycopg", "pyrage"], "decryptor": ["psycopg"], "loader": ["boto3"], "flower": ["boto3", "psycopg"]}
 
 
 @pytest.mark.parametrize("service", CONFINED)

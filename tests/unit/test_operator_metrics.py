@@ -1,4 +1,5 @@
 import datetime as dt
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from hikyaku.operator import metrics
 from hikyaku.operator.health import Depth
 from hikyaku.operator.metrics import Known, rendered
 
+ROOT = Path(__file__).parents[2]
 ORDERS: dict[str, Any] = {"dataset": "orders", "age": dt.timedelta(minutes=2), "loaded_24h": 5, "rejected_24h": 1, "failed": 2}
 NEW = ORDERS | {"dataset": "new", "age": None}
 NUMBERS = {"folder": "orders", "sender": 'a"\n\\飛脚', "missing": 3, "repeated": 1}
@@ -21,6 +23,15 @@ def samples(text: str) -> dict[tuple[str, ...], float]:
     return {
         (sample.name, *sample.labels.values()): sample.value for family in text_string_to_metric_families(text) for sample in family.samples
     }
+
+
+def test_the_docs_list_every_metric_and_no_other() -> None:
+    _, _, after = (ROOT / "docs" / "operations.md").read_text(encoding="utf-8").partition("### Metrics of ledger and queues")
+    section, ours = after.partition("\n## ")[0], {name for name, *_ in samples(rendered(KNOWN))}
+    assert set(re.findall(r"^\| `(hikyaku_\w+)", section, re.MULTILINE)) == ours
+    rules = re.findall(r"^ +expr: .*", section, re.MULTILINE)
+    assert len(rules) >= 3
+    assert {name for rule in rules for name in re.findall(r"hikyaku_\w+", rule)} <= ours
 
 
 def test_what_is_known_is_told_in_prometheus_words() -> None:

@@ -10,7 +10,8 @@ from cryptography.hazmat.primitives.serialization import (
     load_ssh_private_key,
 )
 
-NAMESPACE = "hikyaku-receipt"
+from hikyaku.sending.receipt import NAMESPACE
+
 SIGNER = "hikyaku"
 """Its principal, unless a person names it otherwise in his own file."""
 

@@ -1,7 +1,12 @@
 """S3 as boto3's managed upload drives it, and the hooks that tell of its last call."""
 
 from collections.abc import Callable
-from typing import Any
+from pathlib import Path
+from typing import Any, Self
+
+import pytest
+
+from hikyaku.sending import upload
 
 
 class Bucket:
@@ -17,6 +22,12 @@ class Bucket:
         self.events = self
         self.config = self
         self.request_checksum_calculation = "when_required"
+
+    def installed(self, monkeypatch: pytest.MonkeyPatch, home: Path) -> Self:
+        """Be what the command sends to; what it remembers lies in `home`."""
+        monkeypatch.setenv("XDG_STATE_HOME", str(home / "state"))
+        monkeypatch.setattr(upload, "s3_client", lambda: self)
+        return self
 
     def register(self, event: str, hook: Callable[..., object]) -> None:
         """Have a hook called."""

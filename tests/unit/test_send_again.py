@@ -16,7 +16,7 @@ from fakes.bucket import Bucket
 from fakes.s3 import client_error
 from hikyaku.app import app
 from hikyaku.errors import UserError
-from hikyaku.sending import memory, upload
+from hikyaku.sending import memory
 from hikyaku.sending.memory import Memory
 
 RECIPIENT = str(pyrage.x25519.Identity.generate().to_public())
@@ -25,10 +25,7 @@ SAYS = "The same content went to this dataset at "
 
 @pytest.fixture(autouse=True)
 def bucket(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Bucket:
-    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
-    bucket = Bucket()
-    monkeypatch.setattr(upload, "s3_client", lambda: bucket)
-    return bucket
+    return Bucket().installed(monkeypatch, tmp_path)
 
 
 @pytest.fixture

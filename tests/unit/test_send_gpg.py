@@ -17,7 +17,6 @@ from hikyaku import gpg
 from hikyaku.app import app
 from hikyaku.errors import UserError
 from hikyaku.gpg import Gpg
-from hikyaku.sending import upload
 from hikyaku.split import part_key
 from shared import manifest
 from shared.manifest import Manifest
@@ -38,10 +37,7 @@ class Bucket(fakes.bucket.Bucket):
 
 @pytest.fixture
 def bucket(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Bucket:
-    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
-    bucket = Bucket()
-    monkeypatch.setattr(upload, "s3_client", lambda: bucket)
-    return bucket
+    return Bucket().installed(monkeypatch, tmp_path)
 
 
 @pytest.fixture

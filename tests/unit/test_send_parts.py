@@ -16,7 +16,6 @@ from fakes.bucket import Bucket
 from hikyaku import split
 from hikyaku.app import app
 from hikyaku.errors import UserError
-from hikyaku.sending import upload
 from hikyaku.split import parse_size
 from shared import manifest
 from shared.manifest import Manifest
@@ -44,10 +43,7 @@ class Opened(Bucket):
 
 @pytest.fixture
 def bucket(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Opened:
-    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
-    bucket = Opened()
-    monkeypatch.setattr(upload, "s3_client", lambda: bucket)
-    return bucket
+    return Opened().installed(monkeypatch, tmp_path)
 
 
 @pytest.fixture

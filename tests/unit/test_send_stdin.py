@@ -19,7 +19,6 @@ from fakes.bucket import Bucket
 from hikyaku.app import app
 from hikyaku.errors import UserError
 from hikyaku.parcel import CHUNK
-from hikyaku.sending import upload
 from hikyaku.sending.progress import progress_bars
 
 IDENTITY = pyrage.x25519.Identity.generate()
@@ -31,10 +30,7 @@ CSV = "id,item\n1,座布団\n".encode()
 
 @pytest.fixture(autouse=True)
 def bucket(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Bucket:
-    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
-    bucket = Bucket()
-    monkeypatch.setattr(upload, "s3_client", lambda: bucket)
-    return bucket
+    return Bucket().installed(monkeypatch, tmp_path)
 
 
 def send(data: bytes | Any, *options: str, to: str = FILE) -> Any:

@@ -178,10 +178,8 @@ class Answering(Bucket):
 
 @pytest.mark.parametrize(("status", "exit_code"), [("loaded", 0), ("duplicate", 0), ("tested", 0), ("rejected", 3), ("superseded", 1)])
 def test_the_command_ends_as_the_file_did(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, status: str, exit_code: int) -> None:
-    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
     answer = {"Body": io.BytesIO(body(status=status, error_code="csv_malformed", error="a quote")), "Metadata": {}}
-    bucket = Answering(answer)
-    monkeypatch.setattr(upload, "s3_client", lambda: bucket)
+    Answering(answer).installed(monkeypatch, tmp_path)
     (tmp_path / "a.csv").write_text("id\n1\n")
     to = f"s3://{BUCKET}/incoming/orders/"
     done = CliRunner().invoke(app, ["send", str(tmp_path / "a.csv"), "--to", to, "-r", RECIPIENT, "--wait", "--json"])
